@@ -1,0 +1,8 @@
+//! The journal: what was intended, sent, answered and decided, durable in the order in which it happened.
+
+mod api;
+
+pub use api::{
+    Backup, Durable, Error, Filter, Journal, Maintained, Notify, Recall, Recalled, Retention, RunSummary, Start,
+    StoredEvent, Ticket, Verified,
+};

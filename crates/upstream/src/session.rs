@@ -1,0 +1,65 @@
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use vocab::{Failure, Name};
+
+/// A message that the upstream sent on its own: a notification, or a request that wants an answer.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// The JSON-RPC message, byte for byte.
+    pub message: Bytes,
+    pub related: Related,
+}
+
+/// What a message of the upstream belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Related {
+    /// It came on the stream of this request (its JSON-RPC id as JSON text), or names it.
+    Request(Bytes),
+    /// It came on the session's own stream (GET stream, stdio without a reference, `subscriptions/listen`).
+    Session,
+}
+
+/// Takes messages of the upstream as they come. Must not block; a full receiver drops notifications and answers
+/// requests with an error, it never grows without bound.
+pub type Sink = Arc<dyn Fn(Incoming) + Send + Sync>;
+
+#[derive(Clone, Debug, Default)]
+pub struct RequestOptions {
+    /// Extra HTTP headers (idempotency key, trace context). Ignored on stdio.
+    pub headers: Vec<(Name, String)>,
+    /// Longest wait for the answer; `None` waits until the future is dropped.
+    pub timeout: Option<Duration>,
+}
+
+/// One MCP session with an upstream (2026-07-28: a stateless connection that looks like one).
+///
+/// Messages are whole JSON-RPC messages and travel as the bytes they are given as.
+pub trait Session: Send + Sync + 'static {
+    /// The negotiated revision, such as `2025-11-25`.
+    fn revision(&self) -> &str;
+
+    /// Stateless era: no handshake, no server-to-client requests, `server/discover` instead of `initialize`.
+    fn is_stateless(&self) -> bool;
+
+    /// The `result` of `initialize` or `server/discover` as it came.
+    fn server(&self) -> &Bytes;
+
+    /// Sends a request and waits for the response message with the same id; what else comes on its stream goes to
+    /// the session's sink, in order and before the response. Dropping the future gives the request up: on HTTP its
+    /// stream is closed, on stdio a late answer is ignored (no cancel is sent).
+    ///
+    /// # Errors
+    /// A JSON-RPC error response is `Ok`. `Failure` says how the transport failed, and with it whether the request can
+    /// have been received. It is never re-sent in here, not even once.
+    fn request(&self, message: Bytes, options: RequestOptions) -> BoxFuture<'static, Result<Bytes, Failure>>;
+
+    /// Sends a notification, or the response to a request of the upstream.
+    fn post(&self, message: Bytes) -> BoxFuture<'static, Result<(), Failure>>;
+
+    fn is_closed(&self) -> bool;
+
+    /// Ends the session: DELETE, or the child's stdin is closed and its process group ended.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}
