@@ -111,6 +111,9 @@ pub struct ToolRules {
     pub probe: Option<Arc<ReadPlan>>,
     /// Longest that the upstream works on a request it has received.
     pub quiescence: Duration,
+    /// The upstream is a local child process that has nothing in flight elsewhere: once its process group is dead,
+    /// `quiescence` is zero.
+    pub local: bool,
     /// Two reads that agree on *absent* must lie this far apart, unless the read is declared strong.
     pub absent_spacing: Duration,
     pub redispatch_on_absent: bool,

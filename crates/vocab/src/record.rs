@@ -53,6 +53,8 @@ pub struct StepStatus {
     /// The last thing told to a caller that was not the upstream's own answer.
     pub told: Option<Code>,
     pub delivered: Delivered,
+    /// A person allowed one more execution (`force_new`); the next call of equal key or content uses it up.
+    pub run_again: bool,
     /// The upstream's task id, once it gave one.
     pub remote_task: Option<Name>,
     pub first_sent_at: Option<Instant>,
@@ -73,6 +75,7 @@ impl StepStatus {
             verification: Verification::None,
             told: None,
             delivered: Delivered::No,
+            run_again: false,
             remote_task: None,
             first_sent_at: None,
             last_sent_at: None,
