@@ -1,13 +1,27 @@
 //! The policy file: text -> raw -> resolved, and which rules a tool falls under.
 //!
-//! `raw` is what was written, `rules` what it means: a resolved policy cannot be wrong. Expressions are CEL.
+//! `raw` is what was written, `Policy` what it means: a resolved policy cannot be wrong. Expressions are CEL.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod classify;
+pub mod defaults;
+mod expr;
+mod policy;
+mod problem;
+mod resolve;
 mod rules;
+mod secret;
+mod tools;
+mod words;
 
+pub use expr::{Expr, Fault, Purpose, Scope, view};
+pub use policy::{Admin, Durability, Journal, Keep, Limits, Policy, Principal, Transport, Upstream, UpstreamLimits};
+pub use problem::{Problem, Problems};
 pub use rules::{
-    Consistency, EvidenceRules, Judgement, KeyPlacement, OnDisconnect, ReadPlan, Repeat, Strength, ToolRules,
+    Consistency, EvidenceRules, Identity, Judgement, KeyPlacement, OnDisconnect, ReadPlan, Repeat, Strength, ToolRules,
 };
+pub use secret::{Expanded, Secret};
+pub use tools::{Annotations, RulesFor, ToolFacts};

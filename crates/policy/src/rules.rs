@@ -1,9 +1,12 @@
 //! The resolved rules of one tool: what the engine and the runtime go by.
 
+use crate::defaults;
+use crate::expr::{Expr, Scope, plain_text};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
+use serde_json::Value;
 use vocab::{Effect, EffectSource, Hash, Name};
 
 /// What to do when a delivered, successful mutation is called again with equal content under a new key.
@@ -49,6 +52,26 @@ pub struct EvidenceRules {
     pub ambiguous_errors: Vec<String>,
 }
 
+impl Default for EvidenceRules {
+    fn default() -> Self {
+        Self {
+            invalid_params_refused: false,
+            rate_limit_refused: true,
+            sheds_first: false,
+            ambiguous_errors: defaults::AMBIGUOUS_ERRORS.iter().map(|&text| String::from(text)).collect(),
+        }
+    }
+}
+
+/// Which arguments make two calls the same content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    #[default]
+    All,
+    /// Paths of members, such as `order` then `id`.
+    Paths(Vec<Vec<Name>>),
+}
+
 /// How much a probe's answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
@@ -91,7 +114,28 @@ pub struct ReadPlan {
     pub consistency: Consistency,
     /// How long an eventually consistent read may take to show the write.
     pub within: Duration,
-    // The compiled expressions are added by the module that compiles them.
+    pub(crate) args: Expr,
+    pub(crate) expect: Expr,
+    pub(crate) absent: Option<Expr>,
+}
+
+impl ReadPlan {
+    pub fn args_source(&self) -> &str {
+        self.args.source()
+    }
+
+    pub fn expect_source(&self) -> &str {
+        self.expect.source()
+    }
+
+    pub fn absent_source(&self) -> Option<&str> {
+        self.absent.as_ref().map(Expr::source)
+    }
+
+    /// The same read without its comparisons: can the pre-image be asked for before the call?
+    pub fn preimage_args(&self, args: &Value) -> Option<Result<Value, String>> {
+        self.needs_preimage.then(|| self.args(&Scope::of_args(args)))
+    }
 }
 
 /// Everything policy says about one tool.
@@ -132,5 +176,67 @@ pub struct ToolRules {
     pub probe_interval: (Duration, Duration),
     /// Within which equal content is looked at.
     pub reissue_window: Duration,
+    /// Names what the call acts on; without it the lane is the whole upstream.
+    pub target: Option<Expr>,
+    pub identity: Identity,
+    /// The argument in which the client sends its own idempotency key.
+    pub idempotency_argument: Option<Name>,
     pub policy: Hash,
+}
+
+impl ToolRules {
+    /// Rules with nothing declared but the effect: every default of the design.
+    pub fn new(upstream: Name, tool: Name, effect: Effect, effect_source: EffectSource) -> Self {
+        Self {
+            upstream,
+            tool,
+            effect,
+            effect_source,
+            repeat: Repeat::by_default(effect, effect_source),
+            key: None,
+            key_window: defaults::KEY_WINDOW,
+            evidence: EvidenceRules::default(),
+            readback: None,
+            probe: None,
+            quiescence: defaults::QUIESCENCE,
+            local: false,
+            absent_spacing: defaults::ABSENT_SPACING,
+            redispatch_on_absent: false,
+            on_disconnect: OnDisconnect::Detach,
+            attempt_timeout: defaults::ATTEMPT,
+            step_timeout: defaults::STEP,
+            detached_max: defaults::DETACHED_MAX,
+            probe_wait: defaults::PROBE_WAIT,
+            probe_budget: defaults::PROBE_BUDGET,
+            probe_interval: defaults::PROBE_INTERVAL,
+            reissue_window: defaults::REISSUE_WINDOW,
+            target: None,
+            identity: Identity::All,
+            idempotency_argument: None,
+            policy: Hash::default(),
+        }
+    }
+
+    /// The lane of a call: `None` when none is declared, or when the expression names none for these arguments (then
+    /// the whole upstream is the lane, which is the careful reading).
+    pub fn lane(&self, args: &Value) -> Option<Name> {
+        let value = self.target.as_ref()?.value(&Scope::of_args(args)).ok()?;
+        plain_text(&value).filter(|text| text.len() <= defaults::LANE_MAX).map(Name::from)
+    }
+
+    /// The idempotency key that the client put into the argument which policy names.
+    pub fn client_key<'a>(&self, args: &'a Value) -> Option<&'a str> {
+        args.get(&**self.idempotency_argument.as_ref()?)?.as_str()
+    }
+}
+
+impl Repeat {
+    pub(crate) const fn by_default(effect: Effect, source: EffectSource) -> Self {
+        match effect {
+            Effect::Read => Self::Allow,
+            // Only where somebody said so: a guess must not stop a healthy agent.
+            Effect::Destructive if source.is_declared() => Self::Confirm,
+            _ => Self::Notice,
+        }
+    }
 }
