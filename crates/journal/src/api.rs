@@ -19,6 +19,18 @@ pub type Notify = Arc<dyn Fn(Vec<Durable>) + Send + Sync>;
 /// A store of steps and their evidence.
 ///
 /// Appends become durable in the order in which they were made; a reader sees what was durable when it asked.
+/// Nothing here is async, so there is nothing to cancel: an append that returned `Ok` will be committed or reported as
+/// failed, whether or not anybody still waits for it. `append` never touches the disk; every other call may block for
+/// the time of a few reads (`recall`, `step`, `events`), of one commit (`maintain`) or of a pass over the whole file
+/// (`backup`, `verify`), and belongs on a thread that may wait. Times are microseconds since the Unix epoch.
+///
+/// **Claims.** An insert is the one arbitration point: two inserts of one key and generation, in whatever order and
+/// also against a tombstone, leave exactly one row, and the other append fails with [`Error::Conflict`].
+///
+/// **Epochs.** An insert must carry the epoch of [`Start`]. An update succeeds while the row's epoch is not later than
+/// the update's, and the row takes the update's epoch: a new owner takes a row over by writing to it, and the old one
+/// gets [`Error::Fenced`] from then on, as does an update of a row that does not exist.
+///
 /// Every backend passes `journal::contract`.
 pub trait Journal: Send + Sync + 'static {
     /// What this process found when it opened the journal: its epoch, and whether the journal is a restored older one.
@@ -32,8 +44,12 @@ pub trait Journal: Send + Sync + 'static {
     /// With a ticket the caller is notified after the commit (a barrier). Without one the records ride along with a
     /// later commit, at the latest after a second. Never blocks on the disk.
     ///
+    /// Notes of reads without a ticket keep no order with the other records: they are packed together.
+    ///
     /// # Errors
-    /// `Error::Full` when the bounded queue is full: nothing was queued and no notification follows.
+    /// `Error::Full` when the bounded queue is full, `Poisoned` and `Closed` once the journal stopped: nothing was
+    /// queued and no notification follows. `Conflict` and `Fenced` arrive with the ticket and concern one append only;
+    /// `DiskFull` and `Write` concern the whole commit, of which nothing was kept, and a later append may succeed.
     fn append(&self, records: Vec<Record>, ticket: Option<Ticket>) -> Result<(), Error>;
 
     /// The step stored under a key and the latest step of equal content in a scope: one point read each.
@@ -42,13 +58,16 @@ pub trait Journal: Send + Sync + 'static {
     /// All steps that are not closed, oldest first.
     fn open_steps(&self) -> Result<Vec<StepRow>, Error>;
 
+    /// One step by its name; a read comes without bodies.
     fn step(&self, id: StepId) -> Result<Option<StepRow>, Error>;
 
+    /// The evidence of one step, oldest first.
     fn events(&self, id: StepId) -> Result<Vec<StoredEvent>, Error>;
 
     /// Newest first; reads included when the filter says so.
     fn steps(&self, filter: &Filter) -> Result<Vec<StepRow>, Error>;
 
+    /// Runs with the latest activity first.
     fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error>;
 
     /// Drops what `keep` no longer covers, checkpoints and returns free pages. Bounded work; call it often.
@@ -59,6 +78,12 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Checks the chain of events from the last verified anchor, or from the beginning when `full`.
     fn verify(&self, full: bool) -> Result<Verified, Error>;
+
+    /// Whether appends can succeed: what ended the last commit, or `Ok`. For readiness and `doctor`.
+    ///
+    /// # Errors
+    /// `DiskFull` until a later commit succeeds, `Poisoned` and `Closed` for ever.
+    fn health(&self) -> Result<(), Error>;
 
     /// Commits what is queued and stops; later appends fail with `Error::Closed`.
     fn close(&self);

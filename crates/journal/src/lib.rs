@@ -1,8 +1,13 @@
 //! The journal: what was intended, sent, answered and decided, durable in the order in which it happened.
 
 mod api;
+mod chain;
+pub mod memory;
+mod reads;
+mod retain;
 
 pub use api::{
     Backup, Durable, Error, Filter, Journal, Maintained, Notify, Recall, Recalled, Retention, RunSummary, Start,
     StoredEvent, Ticket, Verified,
 };
+pub use memory::Memory;
