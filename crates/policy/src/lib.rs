@@ -11,6 +11,7 @@ pub mod defaults;
 mod expr;
 mod policy;
 mod problem;
+mod raw;
 mod resolve;
 mod rules;
 mod secret;
@@ -20,6 +21,7 @@ mod words;
 pub use expr::{Expr, Fault, Purpose, Scope, view};
 pub use policy::{Admin, Durability, Journal, Keep, Limits, Policy, Principal, Transport, Upstream, UpstreamLimits};
 pub use problem::{Problem, Problems};
+pub use raw::schema_json;
 pub use rules::{
     Consistency, EvidenceRules, Identity, Judgement, KeyPlacement, OnDisconnect, ReadPlan, Repeat, Strength, ToolRules,
 };

@@ -148,7 +148,33 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong with it: the first error of form, or all errors of meaning.
     pub fn parse(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
-        crate::resolve::policy(text, file, env)
+        crate::resolve::policy(text, file, env, Vec::new())
+    }
+
+    /// As [`Policy::parse`], with upstreams that the command line names; the file's own win over them by name.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`].
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+        upstreams: Vec<Upstream>,
+    ) -> Result<Self, Problems> {
+        crate::resolve::policy(text, file, env, upstreams)
+    }
+
+    /// Listens elsewhere than the file says.
+    ///
+    /// # Errors
+    /// A hint, when it is no address, or lies beyond loopback while no principal has a token.
+    pub fn with_listen(mut self, address: &str) -> Result<Self, String> {
+        if !crate::resolve::is_loopback(address)? && self.principals.is_empty() {
+            return Err("listening beyond loopback demands a principal with a token (policy: auth)".to_string());
+        }
+        self.listen = address.to_string();
+        self.hash = self.hashed();
+        Ok(self)
     }
 
     /// The policy without a file: every default, in front of these upstreams.

@@ -51,7 +51,7 @@ pub(crate) struct Entry {
     pub repeat: Option<Repeat>,
     pub target: Option<Expr>,
     pub identity: Identity,
-    pub key: Option<(KeyPlacement, Duration)>,
+    pub key: Option<(KeyPlacement, Option<Duration>)>,
     pub idempotency_argument: Option<Name>,
     pub readback: Option<Arc<ReadPlan>>,
     pub probe: Option<Arc<ReadPlan>>,
@@ -228,7 +228,7 @@ fn build(
     }
     if let Some((placement, window)) = &entry.key {
         rules.key = Some(placement.clone());
-        rules.key_window = *window;
+        rules.key_window = window.unwrap_or(rules.key_window);
     }
     if let Some(on_disconnect) = entry.on_disconnect {
         rules.on_disconnect = on_disconnect;
@@ -240,11 +240,6 @@ fn build(
     rules.readback.clone_from(&entry.readback);
     rules.probe = entry.probe.clone().or_else(|| entry.readback.clone().filter(|plan| plan.can_probe));
     rules
-}
-
-/// An effect that no call of a read-only rule set has; used by `check` to tell what is worth a read-back.
-pub(crate) fn is_mutation(rules: &ToolRules) -> bool {
-    rules.effect != Effect::Read
 }
 
 #[cfg(test)]

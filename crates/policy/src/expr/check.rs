@@ -58,8 +58,11 @@ pub(super) fn compile(env: &cel::Env, source: &str) -> Result<cel::Program, Vec<
 fn syntax(error: &cel::ParseError) -> Fault {
     let line = usize::try_from(error.pos.0).ok().filter(|line| *line > 0);
     let column = usize::try_from(error.pos.1).unwrap_or(0).max(1);
+    if error.msg.contains("'<EOF>'") {
+        return Fault::new(line.map(|line| (line, column)), "CEL: the expression is not finished");
+    }
     let message = error.msg.split(" expecting ").next().unwrap_or_default().trim();
-    let message = message.strip_prefix("Syntax error: ").unwrap_or(message).replace("'<EOF>'", "end of the expression");
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     Fault::new(line.map(|line| (line, column)), format!("CEL: {message}"))
 }
 
@@ -225,7 +228,7 @@ impl<'a> Walk<'a> {
             Node::Call(call) if call.func_name == "found" || call.func_name == "size" => "a number",
             _ => return,
         };
-        let at = self.place(root.id, "");
+        let at = None;
         let fault = match self.purpose {
             Purpose::Judge | Purpose::When if found == "a constant truth value" => {
                 Fault::new(at, "this is constant, so it decides nothing")

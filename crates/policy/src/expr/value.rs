@@ -1,7 +1,6 @@
 //! JSON to CEL values and back, with the sizes bounded.
 
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
@@ -110,8 +109,4 @@ pub(super) fn kind(value: &cel::Value) -> &'static str {
         cel::Value::Null => "null",
         _ => "a value of another kind",
     }
-}
-
-pub(super) fn text(value: &str) -> cel::Value {
-    cel::Value::String(Arc::new(value.to_string()))
 }

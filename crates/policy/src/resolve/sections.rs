@@ -1,0 +1,199 @@
+//! Listener, operator's side, principals, journal, limits and default spans.
+
+use super::Resolver;
+use crate::defaults;
+use crate::policy::{Admin, Durability, Keep, Limits, Policy, Principal, Spans};
+use crate::problem::Place;
+use crate::raw::{self, At};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+/// Shorter tokens can be guessed.
+const TOKEN_MIN: usize = 16;
+
+impl Resolver<'_> {
+    pub(super) fn auth(&mut self, policy: &mut Policy, raw: Option<raw::Auth>) {
+        let mut principals: Vec<Principal> = Vec::new();
+        for raw in raw.and_then(|auth| auth.principals).unwrap_or_default() {
+            let name = self.name(&raw.value.name);
+            let problems = self.problems.len();
+            let token = self.secret(&raw.value.token);
+            if self.problems.len() == problems {
+                self.token_strength(token.expose(), raw.value.token.place);
+            }
+            let tenant = raw.value.tenant.as_ref().map_or_else(|| defaults::TENANT.into(), |tenant| self.name(tenant));
+            if principals.iter().any(|other| other.name == name && other.tenant == tenant) {
+                self.error(raw.value.name.place, format!("there are two principals `{name}` of one tenant"));
+            }
+            if !token.expose().is_empty() && principals.iter().any(|other| other.token.expose() == token.expose()) {
+                let problem = self.error(raw.value.token.place, "another principal has the same token");
+                problem.hint = Some("callers are told apart by their tokens only".into());
+            }
+            principals.push(Principal { name, tenant, token });
+        }
+        policy.principals = principals;
+    }
+
+    fn token_strength(&mut self, token: &str, place: Place) {
+        if token.trim().is_empty() {
+            self.error(place, "the token is empty");
+        } else if token.contains(char::is_whitespace) {
+            self.error(place, "a token holds no spaces");
+        } else if token.len() < TOKEN_MIN {
+            let problem = self.warn(place, format!("the token is shorter than {TOKEN_MIN} characters"));
+            problem.hint = Some("make one: `openssl rand -hex 24`".into());
+        }
+    }
+
+    pub(super) fn listen(&mut self, policy: &mut Policy, raw: Option<raw::Text>) {
+        let Some(raw) = raw else { return };
+        let problems = self.problems.len();
+        policy.listen = self.expanded(&raw).expose().to_string();
+        if self.problems.len() > problems {
+            return;
+        }
+        match is_loopback(&policy.listen) {
+            Err(hint) => self.error(raw.place, "this is no address to listen at").hint = Some(hint),
+            Ok(false) if policy.principals.is_empty() => {
+                let problem = self.error(raw.place, "listening beyond loopback demands a principal with a token");
+                problem.hint = Some("add auth: { principals: [{ name: …, token: \"${TOKEN}\" }] }".into());
+            }
+            Ok(_) => {}
+        }
+    }
+
+    pub(super) fn admin(&mut self, policy: &mut Policy, raw: Option<At<raw::Admin>>) {
+        let Some(At { value: raw, place }) = raw else { return };
+        match (raw.socket, raw.listen, raw.token) {
+            (None, None, None) => {
+                self.error(place, "`admin` needs `socket`, or `listen` with `token`");
+            }
+            (Some(socket), None, None) => policy.admin = Admin::Socket(Some(self.expanded(&socket))),
+            (Some(socket), _, _) => {
+                self.error(socket.place, "`socket` stands alone, without `listen` and `token`");
+            }
+            (None, None, Some(token)) => {
+                self.error(token.place, "`token` belongs to `listen`");
+            }
+            (None, Some(listen), None) => {
+                let problem = self.error(listen.place, "`listen` of the operator's side needs a `token`, loopback too");
+                problem.hint = Some("an agent can reach loopback; add token: \"${COFFERDAM_ADMIN_TOKEN}\"".into());
+            }
+            (None, Some(listen), Some(token)) => {
+                let problems = self.problems.len();
+                let address = self.expanded(&listen).expose().to_string();
+                let secret = self.secret(&token);
+                if self.problems.len() == problems {
+                    self.token_strength(secret.expose(), token.place);
+                    if let Err(hint) = is_loopback(&address) {
+                        self.error(listen.place, "this is no address to listen at").hint = Some(hint);
+                    }
+                    if address == policy.listen {
+                        self.error(listen.place, "the operator's side never shares the agents' listener");
+                    }
+                    if policy.principals.iter().any(|principal| principal.token.expose() == secret.expose()) {
+                        self.error(token.place, "an agent has the same token as the operator");
+                    }
+                }
+                policy.admin = Admin::Listen { address, token: secret };
+            }
+        }
+    }
+
+    pub(super) fn journal(&mut self, policy: &mut Policy, raw: Option<raw::Journal>) {
+        let raw = raw.unwrap_or_default();
+        policy.journal.path = raw.path.as_ref().map(|path| self.expanded(path));
+        policy.journal.durability = match raw.durability {
+            Some(raw::Durability::ProcessCrashOnly) => Durability::ProcessCrashOnly,
+            Some(raw::Durability::Full) | None => Durability::Full,
+        };
+        let mut keep = Keep::default();
+        let longest = policy.entries.iter().filter_map(|entry| entry.key.as_ref()?.1).max().unwrap_or_default();
+        if let Some(raw) = raw.keep {
+            keep.bodies = raw.bodies.as_ref().map_or(keep.bodies, |span| self.positive(span));
+            keep.reads = raw.reads.as_ref().map_or(keep.reads, |span| self.span(span));
+            if let Some(span) = &raw.tombstones {
+                keep.tombstones = self.positive(span);
+                if keep.tombstones < longest {
+                    let problem = self.error(span.0.place, "tombstones go before a key window ends");
+                    problem.hint = Some("a key that is forgotten here and still honoured upstream runs twice".into());
+                } else if keep.tombstones < keep.bodies {
+                    self.error(span.0.place, "tombstones go before result bodies");
+                }
+            }
+        }
+        keep.tombstones = keep.tombstones.max(longest).max(keep.bodies);
+        policy.journal.keep = keep;
+    }
+
+    pub(super) fn limits(&mut self, raw: Option<raw::Limits>) -> Limits {
+        let mut limits = Limits::default();
+        let Some(raw) = raw else { return limits };
+        if let Some(size) = &raw.message_max {
+            limits.message_max = self.size(size);
+        }
+        if let Some(size) = &raw.args_max {
+            limits.args_max = self.size(size);
+            if limits.args_max > limits.message_max {
+                self.error(size.0.place, "arguments cannot be larger than the message that holds them");
+            }
+        }
+        limits.args_max = limits.args_max.min(limits.message_max);
+        limits.depth_max = self.count(raw.depth_max, limits.depth_max, 128);
+        limits.sessions_max = self.count(raw.sessions_max, limits.sessions_max, 1_000_000);
+        limits.calls_max = self.count(raw.calls_max, limits.calls_max, 1_000_000);
+        limits
+    }
+
+    pub(super) fn count(&mut self, raw: Option<At<u32>>, default: u32, max: u32) -> u32 {
+        let Some(At { value, place }) = raw else { return default };
+        if !(1..=max).contains(&value) {
+            self.error(place, format!("this must lie between 1 and {max}"));
+        }
+        value
+    }
+
+    pub(super) fn defaults(&mut self, raw: &raw::Defaults) -> Spans {
+        let mut spans = raw.timeouts.as_ref().map_or_else(Spans::default, |raw| self.timeouts(raw));
+        spans.quiescence = raw.quiescence.as_ref().map(|span| self.span(span));
+        spans.absent_spacing = raw.absent_spacing.as_ref().map(|span| self.span(span));
+        spans.probe_wait = raw.probe_wait.as_ref().map(|span| self.span(span));
+        spans.probe_budget = raw.probe_budget.as_ref().map(|span| self.positive(span));
+        spans.reissue_window = raw.reissue_window.as_ref().map(|span| self.span(span));
+        spans
+    }
+
+    pub(super) fn timeouts(&mut self, raw: &raw::Timeouts) -> Spans {
+        let spans = Spans {
+            attempt: raw.attempt.as_ref().map(|span| self.positive(span)),
+            step: raw.step.as_ref().map(|span| self.positive(span)),
+            detached_max: raw.detached_max.as_ref().map(|span| self.span(span)),
+            ..Spans::default()
+        };
+        if let (Some(attempt), Some(step), Some(span)) = (spans.attempt, spans.step, &raw.attempt)
+            && attempt > step
+        {
+            self.error(span.0.place, "one attempt is longer than the whole step");
+        }
+        spans
+    }
+}
+
+/// Is it an address of this machine only? The error is a hint.
+pub(crate) fn is_loopback(address: &str) -> Result<bool, String> {
+    if let Ok(address) = address.parse::<SocketAddr>() {
+        return Ok(address.ip().is_loopback());
+    }
+    let form = "write host:port, such as 127.0.0.1:7070 or [::1]:7070";
+    let (host, port) = address.rsplit_once(':').ok_or(form)?;
+    port.parse::<u16>().map_err(|_| form)?;
+    match host {
+        "localhost" => Ok(true),
+        host if host.parse::<IpAddr>().is_ok() => Err("an IPv6 address stands in brackets: [::1]:7070".into()),
+        // A name may resolve to anything: it is taken for the outside.
+        host if !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) => Ok(false),
+        _ => Err(form.into()),
+    }
+}
