@@ -64,7 +64,8 @@ pub trait Journal: Send + Sync + 'static {
     /// The evidence of one step, oldest first.
     fn events(&self, id: StepId) -> Result<Vec<StoredEvent>, Error>;
 
-    /// Newest first; reads included when the filter says so.
+    /// Newest first; reads included when the filter says so. A list comes without bodies (arguments, pre-image and
+    /// result are empty): ask [`step`](Self::step) for one.
     fn steps(&self, filter: &Filter) -> Result<Vec<StepRow>, Error>;
 
     /// Runs with the latest activity first.

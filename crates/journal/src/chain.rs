@@ -85,11 +85,6 @@ impl Walk {
     }
 
     /// A position whose hash was noted elsewhere (anchor, mark).
-    pub(crate) fn expect(&mut self, what: &str, hash: Hash) {
-        if self.tip.hash != hash {
-            self.find(format!("the {what} at {} does not match the chain", self.tip.lsn.0));
-        }
-    }
 
     pub(crate) fn find(&mut self, finding: String) {
         // A damaged file could yield millions; the first ones tell the story.

@@ -2,12 +2,16 @@
 
 mod api;
 mod chain;
+pub mod crash;
 pub mod memory;
 mod reads;
 mod retain;
+pub mod sqlite;
 
 pub use api::{
     Backup, Durable, Error, Filter, Journal, Maintained, Notify, Recall, Recalled, Retention, RunSummary, Start,
     StoredEvent, Ticket, Verified,
 };
+pub use crash::Crash;
 pub use memory::Memory;
+pub use sqlite::Sqlite;

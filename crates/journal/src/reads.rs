@@ -233,11 +233,11 @@ mod tests {
         }
 
         #[test]
-        fn damaged_reads_are_refused_and_never_panic(mut notes in prop::collection::vec(note(), 1..4), at: usize, bit in 0..8) {
+        fn damaged_reads_are_refused_and_never_panic(mut notes in prop::collection::vec(note(), 1..4), at: usize, bit in 0_u32..8) {
             notes.truncate(3);
             let mut bytes = pack(&notes);
             let at = at % bytes.len();
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             // Whatever comes back, it came back.
             drop(unpack(&bytes, None));
             prop_assert!(unpack(&bytes[..at], None).is_err());

@@ -52,10 +52,6 @@ impl Store {
         }
     }
 
-    pub(crate) fn tip(&self) -> Lsn {
-        self.tip.lsn
-    }
-
     /// Instant of the last event, or zero.
     pub(crate) fn last_at(&self) -> Instant {
         self.events.last_key_value().map_or(Instant::ZERO, |(_, (stored, _))| stored.event.at)
@@ -205,7 +201,7 @@ impl Store {
             self.steps.values().rev().cloned().chain(reads).filter(|row| matches(filter, row)).collect();
         rows.sort_by(|a, b| b.intent.created_at.cmp(&a.intent.created_at));
         rows.truncate(filter.limit);
-        rows
+        rows.into_iter().map(bare).collect()
     }
 
     pub(crate) fn runs(&self, limit: usize) -> Vec<RunSummary> {
@@ -277,6 +273,15 @@ impl Store {
         }
         Verified { from: self.genesis.lsn, to: self.tip.lsn, events: walk.events, findings: walk.findings }
     }
+}
+
+/// Lists come without bodies.
+fn bare(mut row: StepRow) -> StepRow {
+    let intent = Arc::make_mut(&mut row.intent);
+    intent.args = vocab::Bytes::new();
+    intent.preimage = None;
+    row.result = None;
+    row
 }
 
 pub(crate) fn matches(filter: &Filter, row: &StepRow) -> bool {

@@ -1,0 +1,327 @@
+//! The journal in one SQLite file: WAL, one writer thread with group commit, readers that never wait for it.
+//!
+//! Every call but `append` may block for the time of a disk read; see each for its bound.
+
+mod copy;
+mod fault;
+mod keeper;
+mod mark;
+mod open;
+mod place;
+mod pool;
+mod query;
+mod queue;
+mod retain;
+mod rows;
+mod schema;
+mod verify;
+mod writer;
+
+pub use fault::Faults;
+
+use crate::chain::Tip;
+use crate::{
+    Backup, Error, Filter, Journal, Maintained, Notify, Recall, Recalled, Retention, RunSummary, Start, StoredEvent,
+    Ticket, Verified,
+};
+use keeper::{Bell, Keeper};
+use mark::Mark;
+use open::{Meta, Opened};
+use parking_lot::Mutex;
+use place::{Lock, Place};
+use pool::Pool;
+use queue::{Command, Shared};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+use vocab::{Instant, Record, StepId, StepRow};
+use writer::{Copying, Writer, checkpoint};
+
+/// The last position ever given: events may be gone, anchors and gaps remember.
+const LAST_LSN: &str = "SELECT max(coalesce((SELECT max(lsn) FROM event), 0), coalesce((SELECT max(last) FROM \
+                        event_gap), 0), coalesce((SELECT max(lsn) FROM anchor), 0))";
+/// Chunks of retention per call of `maintain`; each shares a commit.
+const CHUNKS_MAX: usize = 32;
+const PAGE: u64 = 4_096;
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Power loss: every commit is synced.
+    #[default]
+    Full,
+    /// The end of this process only. After a power loss the last commits may be missing, which is found and reported
+    /// as a gap; the guarantees then hold across process crashes only.
+    ProcessCrashOnly,
+}
+
+/// How a journal is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// The time now, for the stamp of a backup. Everything else takes its time from the records.
+    pub clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    pub durability: Durability,
+    /// Appends that may wait for the writer.
+    pub queue_max: usize,
+    /// Bytes that the waiting appends may hold.
+    pub queue_bytes_max: usize,
+    /// Size of the WAL, in bytes, at which it is copied into the file even while commits go on.
+    pub checkpoint_bytes: u64,
+    /// Makes the disk fail, in tests.
+    pub faults: Option<Arc<Faults>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(wall_clock),
+            durability: Durability::Full,
+            queue_max: 16_384,
+            queue_bytes_max: 64 << 20,
+            checkpoint_bytes: 64 << 20,
+            faults: None,
+        }
+    }
+}
+
+fn wall_clock() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A journal in a file.
+///
+/// A closure given to `on_durable` that holds the journal keeps it alive: call [`close`](Journal::close) at the end.
+pub struct Sqlite {
+    start: Start,
+    pool: Pool,
+    genesis: Tip,
+    options: Options,
+    write: Option<Write>,
+}
+
+/// What only the owner of the journal has.
+struct Write {
+    shared: Arc<Shared>,
+    bell: Arc<Bell>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Shared with the writer's thread, so that nobody can open the file while that still works.
+    lock: Mutex<Option<Arc<Lock>>>,
+}
+
+impl Sqlite {
+    /// Opens the journal at `path` (a directory, or a file that ends in `.db`) for writing, and makes it if need be.
+    /// Blocks for the recovery of the WAL and a check of at most some thousand events, whatever the size of the file.
+    ///
+    /// # Errors
+    /// `Locked` when another gateway uses it, `Open` when the file is no journal, is damaged or newer than this
+    /// program, `DiskFull` when there is no room for the few bytes that a start writes.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Self>, Error> {
+        let place = Place::of(path.as_ref());
+        let Opened { db, lock, start, tip, last_at, mark } = open::open(&place, &options)?;
+        let shared = Arc::new(Shared::new(options.queue_max, options.queue_bytes_max, tip));
+        let bell = Arc::new(Bell::default());
+        let lock = Arc::new(lock);
+        let frames_max = (options.checkpoint_bytes / PAGE).max(1);
+        let writer = Writer {
+            db,
+            shared: Arc::clone(&shared),
+            epoch: start.epoch,
+            tip,
+            anchor: tip.lsn,
+            last_at,
+            faults: options.faults.clone(),
+            full: false,
+        };
+        let keeper = Keeper {
+            db: pool::open_for_checkpoints(&place.file)?,
+            shared: Arc::clone(&shared),
+            bell: Arc::clone(&bell),
+            frames_max,
+            mark,
+            mark_path: place.mark(),
+        };
+        let threads = spawn(writer, keeper, Arc::clone(&lock), mark, place.mark())?;
+        let write = Write { shared, bell, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) };
+        let genesis = Tip::genesis(&mark.database);
+        let journal = Self { start, pool: Pool::new(place.file), genesis, options, write: Some(write) };
+        Ok(Arc::new(journal))
+    }
+
+    /// Opens the journal at `path` for reading only, whether or not a gateway uses it; nothing in it is changed and
+    /// every append is refused.
+    ///
+    /// # Errors
+    /// `Open` when there is no journal, or none that this program can read.
+    pub fn open_readonly(path: impl AsRef<Path>) -> Result<Arc<Self>, Error> {
+        schema::assert_version()?;
+        let place = Place::of(path.as_ref());
+        let pool = Pool::new(place.file);
+        let meta = pool.read(Meta::read).map_err(|error| match error {
+            Error::Read(why) => Error::Open(why),
+            other => other,
+        })?;
+        let start = Start { epoch: meta.epoch, gap_since: meta.gap_since, notes: Vec::new() };
+        let genesis = Tip::genesis(&meta.database);
+        Ok(Arc::new(Self { start, pool, genesis, options: Options::default(), write: None }))
+    }
+
+    fn write(&self) -> Result<&Write, Error> {
+        self.write.as_ref().ok_or_else(|| Error::Write("it was opened for reading only".to_owned()))
+    }
+}
+
+fn spawn(
+    mut writer: Writer,
+    mut keeper: Keeper,
+    lock: Arc<Lock>,
+    mark: Mark,
+    mark_path: PathBuf,
+) -> Result<Vec<JoinHandle<()>>, Error> {
+    let start_error = |error: std::io::Error| Error::Open(format!("start a thread: {error}"));
+    let (shared, bell, frames_max) = (Arc::clone(&keeper.shared), Arc::clone(&keeper.bell), keeper.frames_max);
+    let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+        let frames = u64::try_from(pages).unwrap_or(0);
+        shared.wal_frames.store(frames, Ordering::Relaxed);
+        if frames >= frames_max {
+            bell.ring();
+        }
+        Ok(())
+    };
+    writer.db.wal_hook(Some(hook)).map_err(|error| fault::open_error(&error))?;
+    let bell = Arc::clone(&keeper.bell);
+    let keeper = std::thread::Builder::new()
+        .name("journal-keeper".to_owned())
+        .spawn(move || keeper.run())
+        .map_err(start_error)?;
+    let spawned = std::thread::Builder::new().name("journal-writer".to_owned()).spawn(move || {
+        let _lock = lock;
+        let gone = Gone(Arc::clone(&writer.shared));
+        let in_order = writer.run();
+        bell.stop();
+        if in_order {
+            finish(&writer, mark, &mark_path);
+        }
+        drop(writer);
+        drop(gone);
+    });
+    Ok(vec![spawned.map_err(start_error)?, keeper])
+}
+
+/// The end in order: one file, a mark that covers all of it, and no gap left to report, since whoever was told of it
+/// at the start has acted on it by now.
+fn finish(writer: &Writer, mark: Mark, mark_path: &Path) {
+    let forget = "UPDATE meta SET gap_since = NULL WHERE gap_since IS NOT NULL";
+    let closed = writer.db.execute_batch(forget).is_ok();
+    let tip = writer.tip;
+    if closed && checkpoint(&writer.db, Copying::Truncate).is_ok() {
+        // Without it the next start recognises less, and loses nothing.
+        drop(Mark { tip, ..mark }.write(mark_path));
+    }
+}
+
+/// Whatever ends the writer's thread, nobody may wait for it any more.
+struct Gone(Arc<Shared>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        if !self.0.is_closing() {
+            drop(self.0.poison(&Error::Poisoned("its writer ended".to_owned())));
+        }
+    }
+}
+
+impl Journal for Sqlite {
+    fn start(&self) -> &Start {
+        &self.start
+    }
+
+    fn on_durable(&self, notify: Notify) {
+        if let Some(write) = &self.write {
+            // A second one would take the first one's tickets away.
+            drop(write.shared.notify.set(notify));
+        }
+    }
+
+    fn append(&self, records: Vec<Record>, ticket: Option<Ticket>) -> Result<(), Error> {
+        self.write()?.shared.append(records, ticket)
+    }
+
+    fn recall(&self, query: &Recall) -> Result<Recalled, Error> {
+        self.pool.read(|db| query::recall(db, query))
+    }
+
+    fn open_steps(&self) -> Result<Vec<StepRow>, Error> {
+        self.pool.read(query::open_steps)
+    }
+
+    fn step(&self, id: StepId) -> Result<Option<StepRow>, Error> {
+        self.pool.read(|db| query::step(db, id))
+    }
+
+    fn events(&self, id: StepId) -> Result<Vec<StoredEvent>, Error> {
+        self.pool.read(|db| query::events(db, id))
+    }
+
+    fn steps(&self, filter: &Filter) -> Result<Vec<StepRow>, Error> {
+        self.pool.read(|db| query::steps(db, filter))
+    }
+
+    fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
+        self.pool.read(|db| query::runs(db, limit))
+    }
+
+    fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error> {
+        let write = self.write()?;
+        let mut total = Maintained::default();
+        for _ in 0..CHUNKS_MAX {
+            let (reply, answer) = std::sync::mpsc::sync_channel(1);
+            write.shared.command(Command::Retain { now, keep: keep.clone(), reply })?;
+            let done = answer.recv().map_err(|_| Error::Closed)??;
+            total.bodies_expired += done.bodies_expired;
+            total.tombstones_dropped += done.tombstones_dropped;
+            total.reads_dropped += done.reads_dropped;
+            total.more = done.more;
+            if !done.more {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    fn backup(&self, to: &Path) -> Result<Backup, Error> {
+        let now = (self.options.clock)();
+        self.pool.read(|db| copy::backup(db, to, now))
+    }
+
+    fn verify(&self, full: bool) -> Result<Verified, Error> {
+        self.pool.read(|db| verify::verify(db, self.genesis, full))
+    }
+
+    fn health(&self) -> Result<(), Error> {
+        self.write()?.shared.health()
+    }
+
+    fn close(&self) {
+        let Some(write) = &self.write else { return };
+        write.shared.close();
+        let threads = std::mem::take(&mut *write.threads.lock());
+        let own = std::thread::current().id();
+        for thread in threads {
+            // The notification itself may close the journal: a thread cannot wait for itself.
+            if thread.thread().id() != own {
+                drop(thread.join());
+            }
+        }
+        write.bell.stop();
+        write.lock.lock().take();
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

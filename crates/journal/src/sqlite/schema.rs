@@ -1,0 +1,133 @@
+//! The file's form: pragmas, tables and their versions.
+//!
+//! `user_version` counts the forms; a step up is written here and proven by the golden file of the form before it.
+//! A file of a later form is refused: an older program beside a newer one could drop what it does not know.
+
+use super::fault::{open_error, read_error};
+use crate::Error;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use std::time::Duration;
+
+/// "Cofd": what `file` and `doctor` tell a journal by.
+pub(super) const APPLICATION_ID: i32 = 0x436f_6664;
+pub(super) const VERSION: i32 = 1;
+
+/// 3.7.0 to 3.51.2 corrupt the file when one connection resets the WAL while another checkpoints.
+const SQLITE_MIN: i32 = 3_051_003;
+
+// Bodies live apart from their rows: a change of status then rewrites some three hundred bytes whatever the size of
+// the arguments, and expiry deletes bodies without touching an index of the row. `step_key` covers tombstones too,
+// because a tombstone is the same row: one insert stays the only arbitration point, and nothing races with expiry.
+const FORM_1: &str = "
+CREATE TABLE meta(
+  one INTEGER PRIMARY KEY CHECK(one = 1), database BLOB NOT NULL, epoch INTEGER NOT NULL,
+  gap_since INTEGER, backup_of BLOB, backup_at INTEGER, orphans_checked INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO meta(one, database, epoch) VALUES (1, randomblob(16), 0);
+
+CREATE TABLE step(
+  seq INTEGER PRIMARY KEY,
+  state INTEGER NOT NULL, attempt INTEGER NOT NULL, outcome INTEGER, cause INTEGER, verification INTEGER NOT NULL,
+  told TEXT, delivered INTEGER NOT NULL, run_again INTEGER NOT NULL, remote_task TEXT,
+  first_sent_at INTEGER, last_sent_at INTEGER, closed_at INTEGER, next_action_at INTEGER,
+  epoch INTEGER NOT NULL, result_hash BLOB, expired INTEGER NOT NULL DEFAULT 0,
+  step_id BLOB NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL, key_source INTEGER NOT NULL,
+  fingerprint BLOB NOT NULL, content BLOB, scope BLOB, tenant TEXT NOT NULL, principal TEXT NOT NULL,
+  run_id BLOB NOT NULL, upstream TEXT NOT NULL, tool TEXT NOT NULL, effect INTEGER NOT NULL,
+  effect_source INTEGER NOT NULL, policy BLOB, lane TEXT, upstream_key TEXT, created_at INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX step_id ON step(step_id);
+CREATE UNIQUE INDEX step_key ON step(key, generation);
+CREATE INDEX step_content ON step(scope, content, created_at) WHERE expired = 0 AND effect > 0;
+CREATE INDEX step_open ON step(created_at) WHERE state < 100;
+CREATE INDEX step_run ON step(run_id);
+CREATE INDEX step_due ON step(expired, closed_at)
+  WHERE state = 100 AND closed_at IS NOT NULL AND (outcome IS NULL OR outcome NOT IN (5, 8));
+
+CREATE TABLE body(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+
+CREATE TABLE event(
+  lsn INTEGER PRIMARY KEY, step_id BLOB NOT NULL, at INTEGER NOT NULL, epoch INTEGER NOT NULL, kind INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, class INTEGER, detail TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE INDEX event_step ON event(step_id);
+CREATE TABLE event_gap(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE anchor(lsn INTEGER PRIMARY KEY, hash BLOB NOT NULL, at INTEGER NOT NULL) STRICT;
+
+CREATE TABLE read_batch(
+  id INTEGER PRIMARY KEY, min_at INTEGER NOT NULL, max_at INTEGER NOT NULL, count INTEGER NOT NULL,
+  notes BLOB NOT NULL) STRICT;
+CREATE INDEX read_at ON read_batch(max_at);
+";
+
+/// What a body belongs to: `id = seq * 4 + kind`, so that bodies of one step lie together and need no index.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Body {
+    Args = 0,
+    Result = 1,
+    Preimage = 2,
+}
+
+impl Body {
+    pub(super) fn of(self, seq: i64) -> i64 {
+        seq * 4 + self as i64
+    }
+}
+
+pub(super) fn assert_version() -> Result<(), Error> {
+    if rusqlite::version_number() < SQLITE_MIN {
+        return Err(Error::Open(format!("SQLite {} corrupts WAL files; 3.51.3 is needed", rusqlite::version())));
+    }
+    Ok(())
+}
+
+/// What every connection is set to, whoever it belongs to.
+pub(super) fn prepare(connection: &Connection, cache_kib: u32) -> Result<(), Error> {
+    let set = || {
+        connection.busy_timeout(Duration::from_secs(5))?;
+        // Closing must not checkpoint: after an fsync error nothing more may be written, and a reader never writes.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.execute_batch(&format!(
+            "PRAGMA wal_autocheckpoint=0; PRAGMA foreign_keys=on; PRAGMA temp_store=memory; PRAGMA mmap_size=0;
+             PRAGMA trusted_schema=off; PRAGMA cache_size=-{cache_kib};"
+        ))
+    };
+    set().map_err(|error| open_error(&error))
+}
+
+/// Makes a new file a journal, or an old form the current one. The connection holds the lock of the journal.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let application = pragma("application_id").map_err(|error| open_error(&error))?;
+    let version = pragma("user_version").map_err(|error| open_error(&error))?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| open_error(&error))?;
+    match (application, version) {
+        (0, 0) if tables == 0 => create(connection).map_err(|error| open_error(&error)),
+        (APPLICATION_ID, VERSION) => Ok(()),
+        (APPLICATION_ID, newer) if newer > VERSION => {
+            Err(Error::Open(format!("its form {newer} is newer than this program, which knows up to {VERSION}")))
+        }
+        _ => Err(Error::Open("the file is not a journal of this program".to_owned())),
+    }
+}
+
+/// Refuses what [`migrate`] would have to change, for those who only read.
+pub(super) fn check(connection: &Connection) -> Result<(), Error> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    match (pragma("application_id").map_err(read_error)?, pragma("user_version").map_err(read_error)?) {
+        (APPLICATION_ID, VERSION) => Ok(()),
+        (APPLICATION_ID, other) => Err(Error::Open(format!("its form is {other}, this program reads {VERSION}"))),
+        _ => Err(Error::Open("the file is not a journal of this program".to_owned())),
+    }
+}
+
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    // Only before the first table, and outside a transaction.
+    connection.execute_batch("PRAGMA auto_vacuum=INCREMENTAL;")?;
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(FORM_1)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
