@@ -1,0 +1,90 @@
+//! `Checked<T>`: a value that passed the boundary checks. Only this crate makes one, so a function that takes it cannot
+//! be handed an unchecked value by accident.
+
+use crate::finding::Finding;
+use crate::json::{self, Limits};
+use crate::schema::Schema;
+use bytes::Bytes;
+use core::ops::Deref;
+use serde_json::Value;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked<T>(T);
+
+impl<T> Checked<T> {
+    //= G7
+    pub(crate) const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl Checked<Bytes> {
+    /// Bytes that were checked before the journal stored them, read back unchanged.
+    pub const fn from_journal(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl<T> Deref for Checked<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// The arguments of a call: strict JSON, an object, valid against the tool's input schema where it has a usable one.
+/// The value that was judged comes back beside the bytes, so that nobody parses twice.
+///
+/// # Errors
+/// The first thing that is wrong.
+//= S-17
+pub fn check_arguments(
+    args: Bytes,
+    limits: &Limits,
+    schema: Option<&Schema>,
+) -> Result<(Checked<Bytes>, Value), Finding> {
+    json::scan(&args, limits)?;
+    let value = json::value(&args)?;
+    if !value.is_object() {
+        return Err(Finding::new(crate::Rule::Shape, "", "arguments must be an object"));
+    }
+    if let Some(schema) = schema {
+        schema.validate(&value)?;
+    }
+    Ok((Checked::new(args), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rule;
+
+    fn check(args: &'static str, schema: &str) -> Result<(), Rule> {
+        let schema = Schema::compile(schema.as_bytes()).expect("a usable schema");
+        check_arguments(Bytes::from_static(args.as_bytes()), &Limits::default(), Some(&schema))
+            .map(|_| ())
+            .map_err(|finding| finding.rule)
+    }
+
+    const AMOUNT: &str = r#"{"type":"object","properties":{"amount":{"type":"integer"}},"required":["amount"]}"#;
+
+    //= S-17
+    #[test]
+    fn arguments_must_fit_the_input_schema() {
+        assert_eq!(check(r#"{"amount":5}"#, AMOUNT), Ok(()));
+        assert_eq!(check(r#"{"amount":"5"}"#, AMOUNT), Err(Rule::Schema));
+        assert_eq!(check("[]", AMOUNT), Err(Rule::Shape));
+    }
+
+    //= S-26
+    #[test]
+    fn a_duplicate_key_cannot_show_the_validator_one_value_and_the_tool_another() {
+        assert_eq!(check(r#"{"amount":5,"amount":5000}"#, AMOUNT), Err(Rule::Json));
+        assert_eq!(check(r#"{"amount":5,"\u0061mount":5000}"#, AMOUNT), Err(Rule::Json));
+    }
+}

@@ -1,0 +1,114 @@
+use super::*;
+extern crate std;
+use std::string::ToString;
+
+const OWNER: Owner<'_> = Owner { tenant: "t", principal: "p", upstream: "shop", tool: "refund" };
+const RUN: RunId = RunId([1; 16]);
+const OTHER_RUN: RunId = RunId([2; 16]);
+
+/// They are stored and sent: a change makes every old step run again.
+#[test]
+fn golden_keys() {
+    let step = step_key(&OWNER, &Id::Explicit("key-1"));
+    assert_eq!(step.to_string(), "");
+    assert_eq!(step_key(&OWNER, &Id::ModelCall { id: "call_0", run: RUN }).to_string(), "");
+    assert_eq!(step_key(&OWNER, &Id::Position { run: RUN, step: "3" }).to_string(), "");
+    assert_eq!(step_key(&OWNER, &Id::Fresh(StepId([7; 16]))).to_string(), "");
+    assert_eq!(&*upstream_key(&step, 0), "");
+    assert_eq!(leg_key(&step, b"\"state\"", &Hash([9; 32])).to_string(), "");
+    assert_eq!(scope("t", "p", Within::Run(RUN)).to_string(), "");
+    assert_eq!(content("shop", "refund", &Hash([9; 32])).to_string(), "");
+    assert_eq!(run_id("t", "p", "run-1").to_string(), "");
+}
+
+//= S-09
+#[test]
+fn no_two_callers_share_a_key() {
+    let key =
+        |tenant, principal, upstream, tool| step_key(&Owner { tenant, principal, upstream, tool }, &Id::Explicit("k"));
+    let all = [
+        key("t", "p", "u", "x"),
+        key("t2", "p", "u", "x"),
+        key("t", "p2", "u", "x"),
+        key("t", "p", "u2", "x"),
+        key("t", "p", "u", "x2"),
+        key("tp", "", "u", "x"),
+        key("t", "pu", "", "x"),
+    ];
+    for (index, one) in all.iter().enumerate() {
+        assert!(!all[..index].contains(one), "{index}");
+    }
+}
+
+//= S-23
+#[test]
+fn a_random_call_id_survives_a_new_run_and_a_counted_one_does_not() {
+    let key = |id, run| step_key(&OWNER, &Id::ModelCall { id, run });
+    assert_eq!(key("toolu_01A09q90qw90lq917835lq9", RUN), key("toolu_01A09q90qw90lq917835lq9", OTHER_RUN));
+    assert_ne!(key("call_0", RUN), key("call_0", OTHER_RUN));
+    assert_ne!(key("call_0", RUN), step_key(&OWNER, &Id::Position { run: RUN, step: "call_0" }));
+}
+
+#[test]
+fn only_ids_that_look_drawn_are_taken_for_random() {
+    for id in [
+        "toolu_01A09q90qw90lq917835lq9",
+        "toolu_bdrk_01NnoUBGZfxnYBx3mW8bLdNe",
+        "call_O5K1vYzFvB3vQ1mJ9nLxYkQw",
+        "call_9f0c2c0ee2c84e57a4b9",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+    ] {
+        assert!(is_provider_random(id), "{id}");
+    }
+    for id in [
+        "call_0",
+        "call_1",
+        "toolu_1",
+        "call_00000000000000000001",
+        "0",
+        "",
+        "tool-call-7",
+        "00000000-0000-0000-0000-000000000000",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c330",
+        "call_shop list orders now",
+    ] {
+        assert!(!is_provider_random(id), "{id}");
+    }
+}
+
+#[test]
+fn an_explicit_key_is_one_printable_text_wherever_it_stands() {
+    assert_eq!(explicit_key([]), Ok(None));
+    assert_eq!(explicit_key(["k", "k"]), Ok(Some("k")));
+    assert_eq!(explicit_key(["k", "l"]), Err(Error::Differ));
+    assert_eq!(explicit_key([""]), Err(Error::Length(0)));
+    assert_eq!(explicit_key(["a\nb"]), Err(Error::Unprintable));
+    let long = "x".repeat(KEY_MAX + 1);
+    assert_eq!(explicit_key([&*long]), Err(Error::Length(KEY_MAX + 1)));
+    assert_eq!(explicit_key([&long[1..]]), Ok(Some(&long[1..])));
+}
+
+//= G2
+#[test]
+fn an_upstream_key_changes_with_the_generation_only() {
+    let step = step_key(&OWNER, &Id::Explicit("key-1"));
+    assert_eq!(upstream_key(&step, 0), upstream_key(&step, 0));
+    assert_ne!(upstream_key(&step, 0), upstream_key(&step, 1));
+    assert_eq!(upstream_key(&step, 0).len(), 36);
+}
+
+#[test]
+fn a_leg_is_known_by_its_state_and_its_responses() {
+    let step = Hash([3; 32]);
+    let (yes, no) = (Hash([1; 32]), Hash([2; 32]));
+    assert_ne!(leg_key(&step, b"s", &yes), leg_key(&step, b"s", &no));
+    assert_ne!(leg_key(&step, b"s", &yes), leg_key(&step, b"r", &yes));
+    assert_ne!(leg_key(&step, b"", &yes), leg_key_stateless(&step, &yes));
+}
+
+#[test]
+fn a_guessed_run_shares_no_scope_with_a_named_one() {
+    assert_ne!(scope("t", "p", Within::Run(RUN)), scope("t", "p", Within::Client("c")));
+    assert_ne!(scope("t", "p", Within::Client("c")), scope("t", "p", Within::Client("d")));
+    assert_ne!(run_id("t", "p", "r"), run_id("t", "q", "r"));
+}
