@@ -101,7 +101,7 @@ impl Expr {
 
     /// Does it say itself what an error of the read means?
     fn mentions_errors(&self) -> bool {
-        self.source.contains("isError")
+        self.source.contains("isError") || self.source.contains("gone(")
     }
 
     /// Evaluates to JSON.

@@ -6,9 +6,10 @@
 
 extern crate alloc;
 
-mod classify;
+pub mod classify;
 pub mod defaults;
 mod expr;
+pub mod pair;
 mod policy;
 mod problem;
 mod raw;

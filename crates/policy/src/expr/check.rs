@@ -158,21 +158,19 @@ impl<'a> Walk<'a> {
         if name.contains(['_', '@', '!']) || STANDARD.contains(&name) {
             return;
         }
-        let own = functions::OWN.iter().find(|(own, _)| *own == name);
+        let own = functions::OWN.iter().find(|own| own.name == name);
         match own {
             None => {
-                let known = STANDARD.iter().copied().chain(functions::OWN.iter().map(|(name, _)| *name));
+                let known = STANDARD.iter().copied().chain(functions::OWN.iter().map(|own| own.name));
                 let mut fault = Fault::new(self.place(id, name), format!("there is no function `{name}`"));
                 fault.hint = words::did_you_mean(name, known);
                 self.faults.push(fault);
             }
-            Some((_, form)) => {
-                let wanted = if name == "unclear" { 1 } else { 2 };
-                if call.args.len() != wanted || call.target.is_some() {
-                    let fault = Fault::new(self.place(id, name), format!("`{name}` takes {wanted} argument(s)"));
-                    self.faults.push(fault.hint(format!("write {form}")));
-                }
+            Some(own) if call.args.len() != own.arguments || call.target.is_some() => {
+                let fault = Fault::new(self.place(id, name), format!("`{name}` takes {} argument(s)", own.arguments));
+                self.faults.push(fault.hint(format!("write {}", own.form)));
             }
+            Some(_) => {}
         }
     }
 
@@ -319,7 +317,7 @@ const STANDARD: [&str; 39] = [
 ];
 const TYPES: [&str; 11] =
     ["bool", "bytes", "double", "duration", "dyn", "int", "list", "map", "null_type", "string", "timestamp"];
-const BOOLEAN: [&str; 16] = [
+const BOOLEAN: [&str; 20] = [
     operators::LOGICAL_AND,
     operators::LOGICAL_OR,
     operators::LOGICAL_NOT,
@@ -336,6 +334,10 @@ const BOOLEAN: [&str; 16] = [
     "matches",
     "hasValue",
     "bool",
+    "same",
+    "same_count",
+    "complete",
+    "gone",
 ];
 const ARITHMETIC: [&str; 6] = [
     operators::SUBSTRACT,
