@@ -84,8 +84,6 @@ impl Walk {
         self.tip = Tip { lsn: gap.last, hash: gap.hash };
     }
 
-    /// A position whose hash was noted elsewhere (anchor, mark).
-
     pub(crate) fn find(&mut self, finding: String) {
         // A damaged file could yield millions; the first ones tell the story.
         if self.findings.len() < FINDINGS_MAX {

@@ -2,6 +2,7 @@
 
 mod api;
 mod chain;
+pub mod contract;
 pub mod crash;
 pub mod memory;
 mod reads;

@@ -3,6 +3,7 @@
 use crate::chain::{Tip, Walk};
 use crate::retain::{Fate, fate};
 use crate::{Error, Filter, Maintained, Recall, Recalled, Retention, RunSummary, StoredEvent, Verified};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use vocab::{Epoch, Event, Hash, Instant, Lsn, Outcome, ReadNote, Record, RunId, State, StepId, StepRow, Verification};
@@ -199,7 +200,7 @@ impl Store {
         let reads = self.reads.iter().rev().filter(|_| filter.reads).map(crate::reads::row);
         let mut rows: Vec<_> =
             self.steps.values().rev().cloned().chain(reads).filter(|row| matches(filter, row)).collect();
-        rows.sort_by(|a, b| b.intent.created_at.cmp(&a.intent.created_at));
+        rows.sort_by_key(|row| Reverse(row.intent.created_at));
         rows.truncate(filter.limit);
         rows.into_iter().map(bare).collect()
     }
@@ -213,7 +214,7 @@ impl Store {
             summary(&mut runs, note.run, &note.principal, note.at, note.at).reads += 1;
         }
         let mut runs: Vec<_> = runs.into_values().collect();
-        runs.sort_by(|a, b| b.last_at.cmp(&a.last_at));
+        runs.sort_by_key(|run| Reverse(run.last_at));
         runs.truncate(limit);
         runs
     }

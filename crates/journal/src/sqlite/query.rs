@@ -5,6 +5,7 @@ use super::rows::{EVENT, bare, event, step as step_row, whole};
 use crate::memory::store::{matches, summary};
 use crate::{Error, Filter, Recall, Recalled, RunSummary, StoredEvent, reads};
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -133,7 +134,7 @@ pub(super) fn steps(db: &Connection, filter: &Filter) -> Result<Vec<StepRow>, Er
             notes.len() < limit
         })?;
         found.append(&mut notes);
-        found.sort_by(|a, b| b.intent.created_at.cmp(&a.intent.created_at));
+        found.sort_by_key(|row| Reverse(row.intent.created_at));
         found.truncate(limit);
     }
     Ok(found)
@@ -160,7 +161,7 @@ pub(super) fn runs(db: &Connection, limit: usize) -> Result<Vec<RunSummary>, Err
         }
     }
     let mut runs: Vec<_> = runs.into_values().collect();
-    runs.sort_by(|a, b| b.last_at.cmp(&a.last_at));
+    runs.sort_by_key(|run| Reverse(run.last_at));
     runs.truncate(limit);
     Ok(runs)
 }
