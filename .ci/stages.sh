@@ -1,0 +1,67 @@
+# One function for each stage of .ci/run. `cargo xtask check` runs the cargo ones on a developer's machine.
+
+stage_system() {
+  need_package cc gcc libc6-dev
+  need_package git git
+  need_package python3 python3 python3-venv
+  need_package npm npm
+  python3 -c 'import ensurepip, venv' 2>/dev/null || need_package no-such-command python3-venv
+  if ! have cargo; then
+    echo 'missing: cargo (https://rustup.rs)' >&2
+    return 1
+  fi
+}
+
+# Without a network rustup cannot fetch the pinned toolchain; one of the same version under another name will do.
+stage_rust() {
+  local pinned name
+  pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+  if ! rustc --version >/dev/null 2>&1 && have rustup; then
+    for name in $(rustup toolchain list | awk '{print $1}'); do
+      if [[ "$(rustc "+$name" --version 2>/dev/null)" == "rustc $pinned "* ]]; then
+        export RUSTUP_TOOLCHAIN=$name
+      fi
+    done
+  fi
+  rustc --version
+  cargo --version
+  [[ "$(rustc --version)" == "rustc $pinned "* ]]
+}
+
+stage_fetch() { cargo fetch --locked --quiet; }
+
+stage_format() { cargo fmt --all --check; }
+
+stage_lints() { cargo clippy --workspace --all-targets --locked --quiet -- -D warnings; }
+
+stage_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked --quiet; }
+
+stage_licences() {
+  if cargo deny --version >/dev/null 2>&1; then
+    cargo deny check licenses bans sources
+  else
+    echo 'cargo-deny is not installed here: licences, bans and sources are not checked in this run'
+  fi
+}
+
+stage_unit() { cargo test --workspace --exclude e2e --locked; }
+
+stage_release() {
+  cargo build --release --locked --quiet --package cofferdam
+  ls -l "$(release_binary)"
+}
+
+release_binary() { printf '%s/release/cofferdam' "${CARGO_TARGET_DIR:-$PWD/target}"; }
+
+# Checked-in files that the code generates; .ci/schema.sh says which.
+stage_schema() { bash .ci/schema.sh "$(release_binary)"; }
+
+stage_foreign() {
+  if [ -f e2e/install.sh ]; then bash e2e/install.sh; fi
+}
+
+stage_e2e() {
+  COFFERDAM_BIN=$(release_binary) COFFERDAM_E2E_REQUIRE=all cargo test --package e2e --locked
+}
+
+stage_tidy() { cargo test --package xtask --locked --quiet; }
