@@ -8,7 +8,9 @@ extern crate alloc;
 
 pub mod classify;
 pub mod defaults;
+pub mod effective;
 mod expr;
+pub mod init;
 pub mod pair;
 mod policy;
 mod problem;

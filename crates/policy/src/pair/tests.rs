@@ -1,1 +1,233 @@
+//! Pairing on lists of tools as real servers have them.
 
+extern crate std;
+
+use super::*;
+use crate::tools::Annotations;
+use serde_json::{Value, json};
+
+/// `name(required, optional?, list: [{…}])`
+fn tool(signature: &str) -> ToolFacts {
+    tool_showing(signature, None)
+}
+
+fn tool_showing(signature: &str, output: Option<Value>) -> ToolFacts {
+    let (name, arguments) = signature.trim_end_matches(')').split_once('(').unwrap_or((signature, ""));
+    let mut properties = serde_json::Map::new();
+    let mut required = Vec::new();
+    for argument in arguments.split(", ").filter(|argument| !argument.is_empty()) {
+        let (argument, kind) = argument.split_once(':').unwrap_or((argument, "string"));
+        let optional = argument.ends_with('?');
+        let argument = argument.trim_end_matches('?');
+        properties.insert(argument.to_string(), json!({ "type": kind }));
+        if !optional {
+            required.push(argument.to_string());
+        }
+    }
+    ToolFacts {
+        input_schema: json!({ "type": "object", "properties": properties, "required": required }),
+        output_schema: output,
+        ..ToolFacts::named(name)
+    }
+}
+
+fn told(tools: &[ToolFacts]) -> String {
+    let mut text = String::new();
+    for proposal in proposals(tools) {
+        let effect = proposal.effect.map_or("?", Effect::as_str);
+        text += &alloc::format!("{}: {effect}\n", proposal.tool);
+        if let Some(readback) = proposal.readback {
+            text += &alloc::format!("    {}({})\n", readback.read, readback.args);
+            text += &alloc::format!("    + {}\n    - {}\n", readback.expect, readback.absent);
+        }
+    }
+    text
+}
+
+#[test]
+fn a_shop() {
+    let tools = [
+        tool("get_order(order_id)"),
+        tool("list_orders(customer_id?, limit?:integer)"),
+        tool("place_order(customer_id, sku, quantity:integer)"),
+        tool("update_order_status(order_id, status)"),
+        tool("cancel_order(order_id)"),
+        tool("issue_refund(order_id, amount:number)"),
+        tool("list_refunds(order_id)"),
+        tool("increment_stock(sku, by:integer)"),
+        tool("get_stock(sku)"),
+        tool("search_products(query)"),
+        tool("checkout"),
+    ];
+    insta::assert_snapshot!(told(&tools), @r#"
+        get_order: read
+        list_orders: read
+        place_order: write
+            list_orders({"customer_id": args.customer_id})
+            + found(read, args) > found(pre, args)
+            - found(read, args) == found(pre, args) && same_count(read, pre)
+        update_order_status: write
+            get_order({"order_id": args.order_id})
+            + !has(read.isError) && found(read, without(args, ["order_id"])) >= 1
+            - same(read, pre)
+        cancel_order: destructive
+            get_order({"order_id": args.order_id})
+            + gone(read)
+            - !gone(read) && same(read, pre)
+        issue_refund: destructive
+        list_refunds: read
+        increment_stock: write
+        get_stock: read
+        search_products: read
+        checkout: write
+        "#);
+}
+
+#[test]
+fn a_crm_in_camel_case() {
+    let contact = json!({ "type": "object", "properties": { "id": { "type": "string" }, "email": { "type": "string" }, "stage": { "type": "string" } } });
+    let tools = [
+        tool_showing("getContact(contactId)", Some(contact.clone())),
+        tool_showing(
+            "listContacts()",
+            Some(json!({ "type": "object", "properties": { "contacts": { "type": "array", "items": contact } } })),
+        ),
+        tool("createContact(email, stage?)"),
+        tool("updateContact(contactId, stage)"),
+        tool("deleteContact(contactId)"),
+        tool("sendEmail(to, subject, body)"),
+        tool("listEmails(to?)"),
+        tool("addNote(contactId, text)"),
+        tool("getNotes(contactId)"),
+        tool("toggleFavorite(contactId)"),
+        tool("manageDeal(action, dealId)"),
+    ];
+    insta::assert_snapshot!(told(&tools), @r#"
+        getContact: read
+        listContacts: read
+        createContact: write
+            listContacts({})
+            + found(read, args) > found(pre, args)
+            - found(read, args) == found(pre, args) && same_count(read, pre)
+        updateContact: write
+            getContact({"contactId": args.contactId})
+            + !has(read.isError) && found(read, without(args, ["contactId"])) >= 1
+            - same(read, pre)
+        deleteContact: destructive
+            getContact({"contactId": args.contactId})
+            + gone(read)
+            - !gone(read) && same(read, pre)
+        sendEmail: write
+            listEmails({})
+            + found(read, args) > found(pre, args)
+            - found(read, args) == found(pre, args) && same_count(read, pre)
+        listEmails: read
+        addNote: write
+            getNotes({"contactId": args.contactId})
+            + found(read, args) > found(pre, args)
+            - found(read, args) == found(pre, args) && same_count(read, pre)
+        getNotes: read
+        toggleFavorite: write
+        manageDeal: ?
+        "#);
+}
+
+#[test]
+fn a_file_server() {
+    let content = Some(json!({ "type": "object", "properties": { "content": { "type": "string" } } }));
+    let tools = [
+        tool_showing("read_text_file(path, head?:number, tail?:number)", content.clone()),
+        tool_showing("read_file(path)", content.clone()),
+        tool_showing("write_file(path, content)", content.clone()),
+        tool_showing("edit_file(path, edits:array, dryRun?:boolean)", content.clone()),
+        tool_showing("create_directory(path)", content.clone()),
+        tool_showing("list_directory(path)", content.clone()),
+        tool_showing("directory_tree(path)", content.clone()),
+        tool_showing("move_file(source, destination)", content.clone()),
+        tool_showing("get_file_info(path)", content),
+    ];
+    insta::assert_snapshot!(told(&tools), @r#"
+        read_text_file: read
+        read_file: read
+        write_file: write
+            read_text_file({"path": args.path})
+            + !has(read.isError) && found(read, without(args, ["path"])) >= 1
+            - same(read, pre)
+        edit_file: write
+        create_directory: write
+        list_directory: read
+        directory_tree: read
+        move_file: write
+        get_file_info: read
+        "#);
+}
+
+#[test]
+fn a_memory_server() {
+    let text = || json!({ "type": "string" });
+    let entity = json!({ "type": "object", "properties": { "name": text(), "entityType": text(), "observations": { "type": "array", "items": text() } }, "required": ["name"] });
+    let relation = json!({ "type": "object", "properties": { "from": text(), "to": text(), "relationType": text() } });
+    let observation = json!({ "type": "object", "properties": { "entityName": text(), "contents": { "type": "array", "items": text() } } });
+    let graph = Some(json!({ "type": "object", "properties": {
+        "entities": { "type": "array", "items": entity }, "relations": { "type": "array", "items": relation } } }));
+    let list = |name: &str, member: &str, items: &Value| ToolFacts {
+        input_schema: json!({ "type": "object", "properties": { member: { "type": "array", "items": items } }, "required": [member] }),
+        ..ToolFacts::named(name)
+    };
+    let tools = [
+        list("create_entities", "entities", &entity),
+        list("create_relations", "relations", &relation),
+        list("add_observations", "observations", &observation),
+        list("delete_entities", "entityNames", &text()),
+        tool_showing("read_graph()", graph.clone()),
+        tool_showing("search_nodes(query)", graph.clone()),
+        tool_showing("open_nodes(names:array)", graph),
+    ];
+    insta::assert_snapshot!(told(&tools), @r#"
+        create_entities: write
+            read_graph({})
+            + args.entities.all(e, found(read, e) >= 1)
+            - same(read, pre)
+        create_relations: write
+            read_graph({})
+            + args.relations.all(e, found(read, e) >= 1)
+            - same(read, pre)
+        add_observations: write
+        delete_entities: destructive
+        read_graph: read
+        search_nodes: read
+        open_nodes: ?
+        "#);
+}
+
+#[test]
+fn annotations_and_names_propose_the_worse_of_the_two() {
+    let propose =
+        |name: &str, annotations: Annotations| proposed_effect(&ToolFacts { annotations, ..ToolFacts::named(name) }).0;
+    let none = Annotations::default();
+    let reads = Annotations { read_only: Some(true), ..none };
+    let sets = Annotations { destructive: Some(false), idempotent: Some(true), ..none };
+    let writes = Annotations { read_only: Some(false), ..none };
+    assert_eq!(propose("get_order", none), Some(Effect::Read));
+    assert_eq!(propose("get_order", writes), None);
+    assert_eq!(propose("directory_tree_of", reads), Some(Effect::Read));
+    assert_eq!(propose("delete_order", reads), Some(Effect::Destructive));
+    assert_eq!(propose("set_status", sets), Some(Effect::Idempotent));
+    assert_eq!(propose("create_order", sets), Some(Effect::Write));
+    assert_eq!(propose("frobnicate", none), None);
+    assert_eq!(propose("issue_refund", none), Some(Effect::Destructive));
+    assert_eq!(propose("send_message", none), Some(Effect::Write));
+}
+
+#[test]
+fn a_name_with_quotes_stays_inside_its_text() {
+    let mut tools = [tool("list_things(a\"]) || true || (x[\")"), tool("create_thing(a\"]) || true || (x[\", b)")];
+    tools[0].input_schema["required"] =
+        tools[0].input_schema["properties"].as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
+    for proposal in proposals(&tools) {
+        let Some(readback) = proposal.readback else { continue };
+        assert!(crate::Expr::compile(&readback.args, crate::Purpose::ReadArgs).is_ok(), "{}", readback.args);
+        assert!(crate::Expr::compile(&readback.expect, crate::Purpose::Judge).is_ok(), "{}", readback.expect);
+        assert!(readback.args.contains("\\\""), "{}", readback.args);
+    }
+}
