@@ -168,6 +168,15 @@ impl Sqlite {
         Ok(Arc::new(Self { start, pool, genesis, options: Options::default(), write: None }))
     }
 
+    /// The steps of SQLite's plans that would look at every row, over all queries of a start and of a call's path.
+    /// Empty, or something got slower with size; a test asks.
+    ///
+    /// # Errors
+    /// `Read` when the file cannot be read.
+    pub fn scans(&self) -> Result<Vec<String>, Error> {
+        self.pool.read(query::scans)
+    }
+
     fn write(&self) -> Result<&Write, Error> {
         self.write.as_ref().ok_or_else(|| Error::Write("it was opened for reading only".to_owned()))
     }

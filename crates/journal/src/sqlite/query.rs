@@ -31,6 +31,29 @@ pub(super) static OPEN: LazyLock<String> = LazyLock::new(|| whole("WHERE state <
 pub(super) static EVENTS: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {EVENT} FROM event WHERE step_id = ?1 ORDER BY lsn"));
 
+/// Plans of everything that runs at a start and on the path of a call, where they do not look up.
+pub(super) fn scans(db: &Connection) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    let events = format!("SELECT {EVENT} FROM event WHERE lsn > 7 ORDER BY lsn LIMIT 9");
+    let queries = [&*BY_KEY, &*BY_CONTENT, &*BY_ID, &*OPEN, &*EVENTS, super::retain::DUE, super::LAST_LSN, &events];
+    for sql in queries {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).map_err(read_error)?;
+        let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
+        let rows = statement
+            .query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3))
+            .map_err(read_error)?;
+        for step in rows {
+            let step = step.map_err(read_error)?;
+            // An index that holds only what is open, or one end of an index, is a look-up by another name.
+            let looks_up = step.starts_with("SEARCH") || step.contains("step_open") || !step.starts_with("SCAN");
+            if !looks_up || step.contains("TEMP B-TREE") {
+                found.push(format!("{step}: {sql}"));
+            }
+        }
+    }
+    Ok(found)
+}
+
 //= S-09
 //= G5
 pub(super) fn recall(db: &Connection, query: &Recall) -> Result<Recalled, Error> {
