@@ -1,12 +1,19 @@
-//! Relative links of Markdown files lead to files that exist.
+//! Relative links of Markdown files lead to files that exist, and every decision can be found from its index.
 
 use crate::tree::Tree;
 use std::collections::BTreeSet;
 
+const DECISIONS: &str = "docs/decisions/";
+
 pub fn findings(tree: &Tree) -> Vec<String> {
     let paths: BTreeSet<&str> = tree.files.iter().map(|file| file.path.as_str()).collect();
     let mut found = Vec::new();
+    let index = tree.text(&format!("{DECISIONS}README.md")).unwrap_or_default();
     for (path, text) in tree.ending(&[".md"]) {
+        let decision = path.strip_prefix(DECISIONS).filter(|name| *name != "README.md");
+        if decision.is_some_and(|name| !index.contains(&format!("({name})"))) {
+            found.push(format!("{path}: {DECISIONS}README.md does not lead to it"));
+        }
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for target in links(text) {
             let full = join(folder, target);
@@ -65,5 +72,12 @@ mod tests {
         assert_eq!(check("[x](gone.md)"), 1);
         assert_eq!(check("[x](b/c.md#part) [y](../README.md) [z](b/) [w](#here) [v](https://example.org)"), 0);
         assert_eq!(check("```\n[x](gone.md)\n```"), 0);
+    }
+
+    #[test]
+    fn a_decision_that_the_index_does_not_name_is_found() {
+        let (index, page) = (format!("{DECISIONS}README.md"), format!("{DECISIONS}a.md"));
+        assert_eq!(findings(&Tree::of(&[(&index, ""), (&page, "")])).len(), 1);
+        assert!(findings(&Tree::of(&[(&index, "[a](a.md)"), (&page, "")])).is_empty());
     }
 }
