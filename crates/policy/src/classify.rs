@@ -94,13 +94,40 @@ fn leading_verb(name: &str) -> Option<Verb> {
 pub(crate) fn verb_and_noun(name: &str) -> Option<(Verb, Vec<String>)> {
     let mut words = words(name);
     let index = words.iter().position(|word| verb(word).is_some())?;
-    let verb = verb(&words.remove(index))?;
+    let verb = verb(&words[index])?;
+    // `issue_refund`, `process_payment_transfer`: the word is the thing here, and what stands before it does it.
+    if index > 0 && verb == Verb::Send && NOUNS_TOO.contains(&words[index].as_str()) {
+        return Some((verb, words.split_off(index)));
+    }
+    words.remove(index);
     Some((verb, words))
+}
+
+/// The state that a verb leaves a thing in, where a record would show it as its status.
+pub(crate) fn state_after(name: &str) -> &'static [&'static str] {
+    const STATES: [(&str, &[&str]); 11] = [
+        ("cancel", &["cancelled", "canceled"]),
+        ("revoke", &["revoked"]),
+        ("terminate", &["terminated"]),
+        ("archive", &["archived"]),
+        ("approve", &["approved"]),
+        ("reject", &["rejected"]),
+        ("complete", &["completed", "done"]),
+        ("resolve", &["resolved"]),
+        ("publish", &["published"]),
+        ("enable", &["enabled"]),
+        ("disable", &["disabled"]),
+    ];
+    let words = words(name);
+    let state = STATES.iter().find(|(verb, _)| words.iter().any(|word| word == verb));
+    state.map(|(_, states)| *states).unwrap_or_default()
 }
 
 pub(crate) fn verb(word: &str) -> Option<Verb> {
     VERBS.iter().find(|(_, words)| words.contains(&word)).map(|(verb, _)| *verb)
 }
+
+const NOUNS_TOO: [&str; 8] = ["refund", "charge", "transfer", "post", "deposit", "purchase", "checkout", "push"];
 
 // Words that are nouns as often as verbs (`order`, `message`, `issue`, `log`) are left out: a proposal that says nothing
 // is better than a wrong one.

@@ -98,7 +98,11 @@ fn best_reader(tool: &ToolFacts, readers: &[&ToolFacts]) -> Option<ReadProposal>
         let kind = kind_of(&reader.name, &about);
         let about = singular(&about);
         let Some(closeness) = closeness(&noun, &about, kind) else { continue };
-        let Some((fit, proposal)) = templates::apply(verb, &writer, reader, kind, closeness) else { continue };
+        let Some((fit, proposal)) =
+            templates::apply((verb, classify::state_after(&tool.name)), &writer, reader, kind, closeness)
+        else {
+            continue;
+        };
         let score = fit * 10 + closeness.score();
         if best.as_ref().is_none_or(|(other, _)| score > *other) {
             best = Some((score, proposal));

@@ -29,7 +29,7 @@ const ABOUT_THE_CALL: [&str; 14] = [
 
 /// How well it fits (more is better) and the proposal.
 pub(super) fn apply(
-    verb: Verb,
+    (verb, states): (Verb, &[&str]),
     writer: &Shape,
     reader: &ToolFacts,
     kind: Kind,
@@ -45,6 +45,7 @@ pub(super) fn apply(
             (true, Closeness::Same) => record(writer, &addressed, shown.as_ref())?,
             _ => appended(writer, &addressed, shown.as_ref())?,
         },
+        Verb::Set | Verb::Delete if one && !states.is_empty() => stated(states),
         Verb::Set if one => record(writer, &addressed, shown.as_ref())?,
         Verb::Set => listed_record(writer, shown.as_ref())?,
         Verb::Delete if one && closeness == Closeness::Same => {
@@ -102,6 +103,13 @@ fn record(writer: &Shape, addressed: &[&Member], shown: Option<&BTreeSet<String>
     let needle = needle(writer, addressed, shown)?;
     let expect = format!("!has(read.isError) && found(read, {needle}) >= 1");
     Some((3, expect, "same(read, pre)".to_string()))
+}
+
+/// One record whose status says what was done to it, or that is gone.
+fn stated(states: &[&str]) -> (u32, String, String) {
+    let shows = states.iter().map(|state| format!("found(read, {{\"status\": {}}}) >= 1", quoted(state)));
+    let expect = core::iter::once("gone(read)".to_string()).chain(shows).collect::<Vec<_>>().join(" || ");
+    (2, expect, "same(read, pre)".to_string())
 }
 
 /// A collection that gets one more.

@@ -72,9 +72,12 @@ fn a_shop() {
             - same(read, pre)
         cancel_order: destructive
             get_order({"order_id": args.order_id})
-            + gone(read)
-            - !gone(read) && same(read, pre)
+            + gone(read) || found(read, {"status": "cancelled"}) >= 1 || found(read, {"status": "canceled"}) >= 1
+            - same(read, pre)
         issue_refund: destructive
+            list_refunds({"order_id": args.order_id})
+            + found(read, args) > found(pre, args)
+            - found(read, args) == found(pre, args) && same_count(read, pre)
         list_refunds: read
         increment_stock: write
         get_stock: read
