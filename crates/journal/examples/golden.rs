@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     journal.append(end(1, epoch), None)?;
     journal.append(vec![Record::Read(read(7)), Record::Read(read(8))], None)?;
     journal.close();
-    for side in ["lock", "mark"] {
+    drop(journal);
+    for side in ["lock", "mark", "db-wal", "db-shm"] {
         std::fs::remove_file(path.with_extension(side))?;
     }
     Ok(())

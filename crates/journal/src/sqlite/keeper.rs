@@ -75,9 +75,11 @@ impl Keeper {
         while self.bell.wait() {
             let now = (self.shared.tip.lock().lsn, self.shared.wal_frames.load(Ordering::Relaxed));
             let large = now.1 >= self.frames_max;
-            let idle = now == seen && now != copied;
+            let idle = now == seen;
             seen = now;
-            if large || idle {
+            let pending = self.shared.finish_checkpoint.load(Ordering::Relaxed);
+            let due = (large || idle) && now != copied && !pending;
+            if due {
                 match checkpoint(&self.db, Copying::Passive) {
                     Ok(()) => copied = now,
                     Err(error) => {
@@ -91,7 +93,7 @@ impl Keeper {
                     }
                 }
             }
-            if large {
+            if large && due {
                 self.shared.finish_checkpoint.store(true, Ordering::Relaxed);
                 self.shared.nudge();
             }

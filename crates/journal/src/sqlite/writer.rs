@@ -51,8 +51,13 @@ impl Writer {
     pub(super) fn run(&mut self) -> bool {
         while let Some(batch) = self.shared.next() {
             let committed = self.commit(batch);
-            let finish = self.shared.finish_checkpoint.swap(false, Ordering::Relaxed);
-            if let Err(why) = committed.and_then(|()| if finish { self.checkpoint() } else { Ok(()) }) {
+            let finish = self.shared.finish_checkpoint.load(Ordering::Relaxed);
+            let finished = committed.and_then(|()| if finish { self.checkpoint() } else { Ok(()) });
+            if finish {
+                // Only now may the keeper copy again: two at once, and this one would not have been whole.
+                self.shared.finish_checkpoint.store(false, Ordering::Relaxed);
+            }
+            if let Err(why) = finished {
                 self.poison(why);
                 return false;
             }
@@ -76,19 +81,21 @@ impl Writer {
         let before = (self.tip, self.anchor, self.last_at);
         let mut results = Vec::with_capacity(appends.len());
         let mut replies = Vec::with_capacity(commands.len());
-        let mut written = self.write(&appends, &notes, &commands, &mut results, &mut replies);
+        let written = self.write(&appends, &notes, &commands, &mut results, &mut replies);
         let verdict = written.as_ref().err().map(Verdict::of);
+        let mut rolled_back = Ok(());
         if let Some(verdict) = &verdict {
             (self.tip, self.anchor, self.last_at) = before;
+            // Some errors have rolled back already.
             if !self.db.is_autocommit() {
-                written = self.db.execute_batch("ROLLBACK");
+                rolled_back = self.db.execute_batch("ROLLBACK");
             }
             let error = verdict.error();
             results.clear();
             results.resize_with(appends.len(), || Err(error.clone()));
             replies = commands.into_iter().map(|Command::Retain { reply, .. }| (reply, Err(error.clone()))).collect();
         }
-        let fatal = match (&verdict, written) {
+        let fatal = match (&verdict, rolled_back) {
             (Some(Verdict::Fatal(why)), _) => Some(why.clone()),
             // A transaction that cannot be rolled back leaves the connection in no known state.
             (Some(_), Err(error)) => Some(error.to_string()),

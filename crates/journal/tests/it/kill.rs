@@ -24,7 +24,7 @@ fn child() {
     let from: u64 = from.parse().expect("a number");
     let journal = Sqlite::open(PathBuf::from(directory), Options { checkpoint_bytes: 200_000, ..Options::default() })
         .expect("a journal that recovers");
-    let (send, told) = std::sync::mpsc::channel();
+    let (send, told) = std::sync::mpsc::sync_channel(1_024);
     journal.on_durable(Arc::new(move |done: Vec<Durable>| {
         let mut out = std::io::stdout().lock();
         for one in &done {
@@ -32,7 +32,7 @@ fn child() {
             writeln!(out, "told {}", one.ticket).expect("the parent reads");
         }
         out.flush().expect("the parent reads");
-        drop(send.send(done.len()));
+        send.send(done.len()).expect("the main thread waits");
     }));
     let epoch = journal.start().epoch;
     let mut waiting = 0;
