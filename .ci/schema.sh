@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 binary=$1
-cargo xtask claims
-git diff --exit-code -- docs/claims.md
+cargo xtask generate
+git diff --exit-code -- docs/claims.md docs/policy.schema.json

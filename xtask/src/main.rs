@@ -5,11 +5,12 @@
 
 mod claims;
 mod gate;
+mod generated;
 mod source;
 mod tidy;
 mod tree;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ cargo xtask <command>
 
   check [stage..]   the whole gate, or some stages of it (see `cargo xtask check --list`)
   tidy              the rules that no compiler knows
-  claims            rewrite docs/claims.md from the tags in the tree
+  generate          rewrite the checked-in files that the code generates
 ";
 
 fn main() -> ExitCode {
@@ -40,10 +41,7 @@ fn run(args: &[String]) -> Result<()> {
             findings.iter().for_each(|finding| say(finding));
             if findings.is_empty() { Ok(()) } else { bail!("call the tree tidy: {} findings", findings.len()) }
         }
-        Some((command, [])) if command == "claims" => {
-            let tree = tree::Tree::read(&root)?;
-            std::fs::write(root.join(claims::PAGE), claims::page(&tree)).context("write the page of claims")
-        }
+        Some((command, [])) if command == "generate" => generated::write(&root),
         _ => {
             say(HELP);
             if args.is_empty() { Ok(()) } else { bail!("understand the command {args:?}") }

@@ -9,6 +9,7 @@ mod files;
 mod kernel;
 mod layers;
 mod modules;
+mod policies;
 mod rust;
 mod tasks;
 
@@ -29,6 +30,8 @@ const RULES: &[(&str, Rule)] = &[
     ("codes have pages", codes::findings),
     ("claims are kept", claims::findings),
     ("links lead somewhere", docs::findings),
+    ("policies in the docs are accepted", policies::findings),
+    ("generated files are current", crate::generated::findings),
 ];
 
 /// Every finding of every rule, for a person.
@@ -103,6 +106,16 @@ mod tests {
     #[test]
     fn links_lead_somewhere() {
         holds(docs::findings);
+    }
+
+    #[test]
+    fn policies_in_the_docs_are_accepted() {
+        holds(policies::findings);
+    }
+
+    #[test]
+    fn generated_files_are_current() {
+        holds(crate::generated::findings);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const HEAD: &str = "\
 # Claims
 
-What must be true of Cofferdam, and where it is implemented and tested. `cargo xtask claims` writes this page from the
+What must be true of Cofferdam, and where it is implemented and tested. `cargo xtask generate` writes this page from the
 tags in the tree (`//= S-07` above the code and above the test); `cargo test` fails when it is stale, when a claim that
 is due has no implementation or no test, and when one that has both still stands in
 [claims-not-due.txt](claims-not-due.txt). That list may only shrink.

@@ -1,6 +1,6 @@
 //! A claim that is due has an implementation and a test; the list of those that are not only shrinks.
 
-use crate::claims::{CLAIMS, GUARANTEES, NOT_DUE, PAGE, known, not_due, page, parse_not_due, scan};
+use crate::claims::{CLAIMS, GUARANTEES, NOT_DUE, known, not_due, parse_not_due, scan};
 use crate::tree::{Tree, git};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,9 +23,6 @@ pub fn findings(tree: &Tree) -> Vec<String> {
         }
     }
     found.extend(waiting.keys().filter(|id| !known(id)).map(|id| format!("{NOT_DUE}: no claim is called {id}")));
-    if tree.text(PAGE) != Some(page(tree).as_str()) {
-        found.push(format!("{PAGE}: stale: run `cargo xtask claims`"));
-    }
     found
 }
 
@@ -68,9 +65,7 @@ mod tests {
             .map(|(id, _)| format!("{id}\n"))
             .collect::<String>()
             + more;
-        let files = [("crates/a/src/lib.rs", code), (NOT_DUE, waiting.as_str())];
-        let page = page(&Tree::of(&files));
-        Tree::of(&[files[0], files[1], (PAGE, page.as_str())])
+        Tree::of(&[("crates/a/src/lib.rs", code), (NOT_DUE, waiting.as_str())])
     }
 
     const BOTH: &str = "//= S-06\nfn f() {}\n//= S-06\n#[test]\nfn g() {}\n";
@@ -87,13 +82,6 @@ mod tests {
         let both = BOTH.replace("S-06", "S-06, S-07");
         assert_eq!(findings(&tree(&both, "")).len(), 1);
         assert!(findings(&tree(&both, "S-07 partly: one half of it\n")).is_empty());
-    }
-
-    #[test]
-    fn a_stale_page_is_found() {
-        let mut stale = tree(BOTH, "");
-        stale.files.retain(|file| file.path != PAGE);
-        assert_eq!(findings(&stale).len(), 1);
     }
 
     #[test]
