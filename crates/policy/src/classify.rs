@@ -95,8 +95,8 @@ pub(crate) fn verb_and_noun(name: &str) -> Option<(Verb, Vec<String>)> {
     let mut words = words(name);
     let index = words.iter().position(|word| verb(word).is_some())?;
     let verb = verb(&words[index])?;
-    // `issue_refund`, `process_payment_transfer`: the word is the thing here, and what stands before it does it.
-    if index > 0 && verb == Verb::Send && NOUNS_TOO.contains(&words[index].as_str()) {
+    // `issue_refund`, `process_transfer`: the last word is the thing here, and what stands before it does it.
+    if index > 0 && index + 1 == words.len() && verb == Verb::Send && NOUNS_TOO.contains(&words[index].as_str()) {
         return Some((verb, words.split_off(index)));
     }
     words.remove(index);

@@ -3,6 +3,7 @@
 //! `raw` is what was written, `Policy` what it means: a resolved policy cannot be wrong. Expressions are CEL.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(test, expect(clippy::panic, reason = "a test whose setting does not hold says so and ends"))]
 
 extern crate alloc;
 
@@ -30,3 +31,6 @@ pub use rules::{
 };
 pub use secret::{Expanded, Secret};
 pub use tools::{Annotations, RulesFor, ToolFacts};
+
+#[cfg(test)]
+mod schema_tests;

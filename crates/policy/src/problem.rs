@@ -199,11 +199,18 @@ fn struck_out(line: &str) -> String {
             hide_value(&letters, start + colon + 1, &mut hide);
         }
     }
-    let mut from = 0;
-    while let Some(found) = lower.get(from..).and_then(|rest| rest.find("bearer ")) {
-        from += found + "bearer ".len();
-        let start = lower.get(..from).map_or(0, |before| before.chars().count());
-        hide_value(&letters, start, &mut hide);
+    for (index, _) in lower.match_indices("bearer ") {
+        let start = lower.get(..index).map_or(0, |before| before.chars().count()) + "bearer ".len();
+        let end = letters.iter().skip(start).position(|letter| matches!(letter, '"' | '\'' | ',' | '}'));
+        hide_value(&letters[..end.map_or(letters.len(), |end| start + end)], start, &mut hide);
+    }
+    // `https://user:password@host`
+    for (index, _) in lower.match_indices("://") {
+        let start = lower.get(..index).map_or(0, |before| before.chars().count()) + 3;
+        let authority = letters.iter().skip(start).take_while(|letter| !matches!(letter, '/' | ' ' | '"' | '\''));
+        if let Some(at) = authority.collect::<Vec<_>>().iter().rposition(|letter| **letter == '@') {
+            hide_value(&letters[..start + at], start, &mut hide);
+        }
     }
     letters.iter().zip(hide).map(|(letter, hide)| if hide { '*' } else { *letter }).collect()
 }

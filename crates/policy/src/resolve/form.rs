@@ -24,7 +24,9 @@ fn explain(error: &Error, source: &Source<'_>) -> Problem {
     let problem = |message: String| source.problem(at, message);
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
-            let hint = words::did_you_mean(field, expected.iter().copied()).or_else(|| {
+            let cut = field.contains(['(', ')', '"', '=', '{', '}']);
+            let quote = cut.then(|| "an expression inside { } stands in quotes: a comma ends it otherwise".to_owned());
+            let hint = quote.or_else(|| words::did_you_mean(field, expected.iter().copied())).or_else(|| {
                 let later = raw::LATER.contains(&field.as_str());
                 later.then(|| format!("`{field}` is not part of this version"))
             });
