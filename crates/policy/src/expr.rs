@@ -18,6 +18,8 @@ use core::fmt;
 use serde_json::Value;
 
 pub use check::Fault;
+#[cfg(test)]
+pub(crate) use functions::OWN;
 pub use view::view;
 
 /// What an expression may speak of. What is not there makes the expressions that need it inconclusive.
@@ -81,10 +83,14 @@ impl Expr {
     /// # Errors
     /// Everything that is wrong with it, each with its place inside the source.
     pub fn compile(source: &str, purpose: Purpose) -> Result<Self, Vec<Fault>> {
-        let env = Arc::new(cel::Env::stdlib());
-        let program = check::compile(&env, source)?;
+        Self::compile_in(&Arc::new(cel::Env::stdlib()), source, purpose)
+    }
+
+    /// As [`Expr::compile`], with an environment that many expressions share.
+    pub(crate) fn compile_in(env: &Arc<cel::Env>, source: &str, purpose: Purpose) -> Result<Self, Vec<Fault>> {
+        let program = check::compile(env, source)?;
         let (names, loops) = check::inspect(&program, source, purpose)?;
-        Ok(Self { program: Arc::new(program), env, source: source.into(), names, loops })
+        Ok(Self { program: Arc::new(program), env: Arc::clone(env), source: source.into(), names, loops })
     }
 
     pub fn source(&self) -> &str {

@@ -13,6 +13,7 @@ use crate::policy::{Policy, Upstream};
 use crate::problem::{Place, Problem, Problems, Source};
 use crate::raw;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Answers for `${VAR}`.
@@ -22,7 +23,9 @@ pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 const TEXT_MAX: usize = 4 * 1024 * 1024;
 
 pub(crate) fn policy(text: &str, file: &str, env: Env<'_>, given: Vec<Upstream>) -> Result<Policy, Problems> {
-    let mut resolver = Resolver { source: Source::new(text, file), env, problems: Vec::new(), warnings: Vec::new() };
+    let cel = Arc::new(cel::Env::stdlib());
+    let mut resolver =
+        Resolver { source: Source::new(text, file), env, cel, problems: Vec::new(), warnings: Vec::new() };
     if text.len() > TEXT_MAX {
         let problem = resolver.source.problem(Place::default(), "the file is larger than 4 MiB");
         return Err(Problems(Vec::from([problem])));
@@ -40,6 +43,8 @@ pub(crate) fn policy(text: &str, file: &str, env: Env<'_>, given: Vec<Upstream>)
 struct Resolver<'a> {
     source: Source<'a>,
     env: Env<'a>,
+    /// One for all expressions of the file.
+    cel: Arc<cel::Env>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }

@@ -28,3 +28,27 @@ fn every_key_of_the_schema_is_described() {
     }
     assert!(keys > 60, "{keys}");
 }
+
+#[test]
+fn the_examples_of_the_reference_page_load() {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/policy.md")).expect("it is there");
+    let mut examples = 0;
+    for block in page.split("```yaml\n").skip(1) {
+        let text = block.split("```").next().unwrap_or_default();
+        let env = |name: &str| Some(std::format!("value-of-{name}-0123456789"));
+        let policy = crate::Policy::parse(text, "docs/policy.md", &env);
+        assert!(policy.is_ok(), "{}", policy.err().map(|problems| problems.render()).unwrap_or_default());
+        examples += 1;
+    }
+    assert_eq!(examples, 2);
+}
+
+#[test]
+fn the_reference_page_names_every_function_of_ours() {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/policy.md")).expect("it is there");
+    for own in &crate::expr::OWN {
+        assert!(page.contains(&std::format!("`{}(", own.name)), "{} is not described", own.name);
+    }
+}

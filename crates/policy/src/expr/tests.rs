@@ -273,3 +273,77 @@ fn compiled_expressions_can_be_shared_between_threads() {
     shared::<Expr>();
     shared::<ReadPlan>();
 }
+
+#[test]
+fn what_did_not_change_is_told_apart_from_what_changed_otherwise() {
+    let holds = |source: &str, pre: &Value, read: &Value| {
+        let args = json!({"id": "o1"});
+        let scope = Scope { pre: Some(pre), read: Some(read), ..Scope::of_args(&args) };
+        judge_expr(source).holds(&scope).ok()
+    };
+    let record = |status: &str| json!({"status": status});
+    let error = |text: &str| json!({"isError": true, "text": text});
+    assert_eq!(holds("same(read, pre)", &record("open"), &record("open")), Some(true));
+    assert_eq!(holds("same(read, pre)", &record("open"), &record("sent")), None);
+    assert_eq!(holds("same(read, pre)", &error("order not found"), &error("order not found")), Some(true));
+    assert_eq!(holds("same(read, pre)", &error("timed out"), &error("timed out")), None);
+    let list = |length: usize| Value::Array((0..length).map(|n| json!({"n": n})).collect());
+    assert_eq!(holds("same_count(read, pre)", &list(3), &list(3)), Some(true));
+    assert_eq!(holds("same_count(read, pre)", &list(3), &list(4)), None);
+    // As long as a page: what is missing may stand on the next one.
+    assert_eq!(holds("same_count(read, pre)", &list(10), &list(10)), None);
+    assert_eq!(holds("complete(read)", &list(0), &json!({"items": list(20)})), None);
+    assert_eq!(holds("complete(read)", &list(0), &json!([{"items": list(20)}])), Some(true));
+    assert_eq!(holds("gone(read)", &list(0), &error("ENOENT: no such file")), Some(true));
+    assert_eq!(holds("gone(read)", &list(0), &error("timed out")), None);
+    assert_eq!(holds("gone(read)", &list(0), &json!({"order": null})), Some(true));
+    assert_eq!(holds("gone(read)", &list(0), &record("open")), Some(false));
+    assert_eq!(holds("unclear('why')", &list(0), &list(0)), None);
+}
+
+/// The proposals of `init` against worlds that behave, that lose the call, and that answer in other words.
+#[test]
+fn a_proposed_read_back_never_says_something_wrong() {
+    let appended = plan(
+        "found(read, args) > found(pre, args)",
+        Some("found(read, args) == found(pre, args) && same_count(read, pre)"),
+        Strength::Inferred,
+    );
+    let args = json!({"id": "o1", "amount": 5});
+    let entry = |amount: i64| json!({"order": "o1", "amount": amount});
+    let judge = |plan: &ReadPlan, pre: &Value, read: &Value| {
+        plan.judge(&Scope { pre: Some(pre), read: Some(read), ..Scope::of_args(&args) })
+    };
+    let (none, five, twice) = (json!([]), json!([entry(5)]), json!([entry(5), entry(5)]));
+    let cents = json!([entry(500)]);
+    assert_eq!(judge(&appended, &none, &five), Judgement::Applied);
+    assert_eq!(judge(&appended, &five, &twice), Judgement::Applied);
+    assert_eq!(judge(&appended, &five, &five), Judgement::Absent);
+    // The server keeps cents: something came, and it cannot be told what.
+    assert!(matches!(judge(&appended, &none, &cents), Judgement::Inconclusive(_)));
+    // Plain text, and an error.
+    assert!(matches!(
+        judge(&appended, &json!({"text": "none"}), &json!({"text": "1 refund"})),
+        Judgement::Inconclusive(_)
+    ));
+    assert!(matches!(judge(&appended, &none, &json!({"isError": true, "text": "x"})), Judgement::Inconclusive(_)));
+
+    let record = plan(
+        "!has(read.isError) && found(read, without(args, ['id'])) >= 1",
+        Some("same(read, pre)"),
+        Strength::Inferred,
+    );
+    let missing = json!({"isError": true, "text": "no such order"});
+    let (old, new, other) = (json!({"amount": 1}), json!({"amount": 5}), json!({"amount": 9}));
+    assert_eq!(judge(&record, &old, &new), Judgement::Applied);
+    assert_eq!(judge(&record, &missing, &new), Judgement::Applied);
+    assert_eq!(judge(&record, &old, &old), Judgement::Absent);
+    assert_eq!(judge(&record, &missing, &missing), Judgement::Absent);
+    assert!(matches!(judge(&record, &new, &new), Judgement::Inconclusive(_)));
+    assert!(matches!(judge(&record, &old, &other), Judgement::Inconclusive(_)));
+
+    let deleted = plan("gone(read)", Some("!gone(read) && same(read, pre)"), Strength::Inferred);
+    assert_eq!(judge(&deleted, &old, &missing), Judgement::Applied);
+    assert_eq!(judge(&deleted, &old, &old), Judgement::Absent);
+    assert!(matches!(judge(&deleted, &missing, &missing), Judgement::Inconclusive(_)));
+}

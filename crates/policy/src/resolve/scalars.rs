@@ -139,7 +139,7 @@ impl Resolver<'_> {
     }
 
     pub(super) fn expr(&mut self, cel: &Cel, purpose: Purpose) -> Option<Expr> {
-        match Expr::compile(&cel.0.value, purpose) {
+        match Expr::compile_in(&self.cel, &cel.0.value, purpose) {
             Ok(expr) => Some(expr),
             Err(faults) => {
                 for fault in faults {

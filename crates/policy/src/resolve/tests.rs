@@ -365,7 +365,6 @@ fn a_variable_that_is_not_set_is_an_error_unless_it_has_a_default() {
     assert_eq!(headers[0].1.expose(), "Bearer s3cret-shop-token-0123456789");
 }
 
-//= S-17
 #[test]
 fn no_output_shows_a_secret() {
     let text = "auth: { principals: [{ name: a, token: \"${SHOP_TOKEN}\" }] }
@@ -626,4 +625,16 @@ proptest::proptest! {
         let read = parse(&text).map(|_| ()).map_err(|problems| problems.render());
         proptest::prop_assert!(read.is_ok() || read.is_err_and(|text| !text.is_empty()));
     }
+}
+
+#[test]
+fn a_file_of_a_thousand_rules_loads() {
+    let mut text = String::from("tools:\n");
+    for n in 0..1000 {
+        text += &alloc::format!(
+            "  - {{ match: shop.t{n}, effect: write, target: args.id, readback: {{ read: get, expect: 'found(read, args) > found(pre, args)' }} }}\n"
+        );
+    }
+    let policy = good(&text);
+    assert_eq!(policy.rules_unlisted("shop", "t999").worst().effect, vocab::Effect::Write);
 }

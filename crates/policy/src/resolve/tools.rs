@@ -161,7 +161,7 @@ impl Resolver<'_> {
         let raw = &at.value;
         let args = match &raw.args {
             Some(args) => self.expr(args, Purpose::ReadArgs),
-            None => Expr::compile("{}", Purpose::ReadArgs).ok(),
+            None => Expr::compile_in(&self.cel, "{}", Purpose::ReadArgs).ok(),
         };
         let expect = self.expr(&raw.expect, Purpose::Judge);
         let absent = raw.absent.as_ref().map(|absent| self.expr(absent, Purpose::Judge));
