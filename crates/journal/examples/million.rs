@@ -84,7 +84,7 @@ fn recall(journal: &Sqlite, steps: u64, out: &mut impl Write) -> Outcome {
 fn leave_a_wal(journal: &Sqlite, steps: u64) -> Outcome {
     let epoch = journal.start().epoch;
     let (send, told) = std::sync::mpsc::sync_channel(1);
-    journal.on_durable(std::sync::Arc::new(move |_| drop(send.send(()))));
+    journal.on_durable(std::sync::Arc::new(move |_| send.send(()).unwrap_or_default()));
     for number in steps..steps + 8_000 {
         journal.append(begin(intent(number), epoch), None)?;
     }
