@@ -1,6 +1,8 @@
 //! Compiled JSON Schemas of tools. They come from servers that nobody has vouched for: nothing is fetched, patterns run
 //! in linear time, and one that cannot be used is reported instead of guessed at.
 
+mod cost;
+
 use crate::finding::{Finding, Rule, shorten};
 use crate::json::{self, DEPTH_MAX, Limits};
 use alloc::format;
@@ -19,6 +21,7 @@ const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 /// A schema that can judge values. Without `$schema` it is read as 2020-12.
 pub struct Schema {
     validator: Validator,
+    cost: cost::Cost,
 }
 
 impl fmt::Debug for Schema {
@@ -45,22 +48,27 @@ impl Schema {
     /// # Errors
     /// As `compile`, for a schema that is already read within those limits.
     pub fn from_value(schema: &Value) -> Result<Self, Unusable> {
+        let cost = cost::estimate(schema)?;
         let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
         let validator = jsonschema::options()
             .offline()
             .with_pattern_options(patterns)
             .build(schema)
             .map_err(|error| Unusable(shorten(&format!("{}", error.masked()))))?;
-        Ok(Self { validator })
+        Ok(Self { validator, cost })
     }
 
     /// # Errors
     /// The first thing in the value that the schema does not allow.
     //= S-17
     pub fn validate(&self, value: &Value) -> Result<(), Finding> {
-        // Judging first is cheaper, and remembers what it has judged in recursive schemas; only a bad value pays twice.
+        // Judging is cheap and remembers what it has judged in recursive schemas. Explaining collects what every branch
+        // has to say, so it is tried only where that cannot explode.
         if self.validator.is_valid(value) {
             return Ok(());
+        }
+        if !self.cost.can_explain(depth(value)) {
+            return Err(Finding::new(Rule::Schema, "", "does not fit the schema"));
         }
         Err(match self.validator.validate(value) {
             Ok(()) => Finding::new(Rule::Schema, "", "does not fit the schema"),
@@ -71,6 +79,15 @@ impl Schema {
                 message: shorten(&format!("{}", error.masked())),
             },
         })
+    }
+}
+
+/// The caller has bounded it: values come from `json::scan`.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -10,15 +10,33 @@ const OTHER_RUN: RunId = RunId([2; 16]);
 #[test]
 fn golden_keys() {
     let step = step_key(&OWNER, &Id::Explicit("key-1"));
-    assert_eq!(step.to_string(), "");
-    assert_eq!(step_key(&OWNER, &Id::ModelCall { id: "call_0", run: RUN }).to_string(), "");
-    assert_eq!(step_key(&OWNER, &Id::Position { run: RUN, step: "3" }).to_string(), "");
-    assert_eq!(step_key(&OWNER, &Id::Fresh(StepId([7; 16]))).to_string(), "");
-    assert_eq!(&*upstream_key(&step, 0), "");
-    assert_eq!(leg_key(&step, b"\"state\"", &Hash([9; 32])).to_string(), "");
-    assert_eq!(scope("t", "p", Within::Run(RUN)).to_string(), "");
-    assert_eq!(content("shop", "refund", &Hash([9; 32])).to_string(), "");
-    assert_eq!(run_id("t", "p", "run-1").to_string(), "");
+    assert_eq!(step.to_string(), "3711b835815b8b1f263b6960e14cf77896fb3a802b9c99b8000fa7bfcb02d603");
+    assert_eq!(
+        step_key(&OWNER, &Id::ModelCall { id: "call_0", run: RUN }).to_string(),
+        "9ac3c0096e1a37171f7e03865a51aec13ced2a27bd30f7c8aa58c196cb2b4560"
+    );
+    assert_eq!(
+        step_key(&OWNER, &Id::Position { run: RUN, step: "3" }).to_string(),
+        "5074bd82308677dd985243fab97b2568b0587e72feb27e218844d0b41d1f80e8"
+    );
+    assert_eq!(
+        step_key(&OWNER, &Id::Fresh(StepId([7; 16]))).to_string(),
+        "5aca22f6343f0950f116b57b3e86b4172bd4afff8d6838a3e24e6521556677b7"
+    );
+    assert_eq!(&*upstream_key(&step, 0), "3a79c203-6361-85fc-8470-263df2130ad3");
+    assert_eq!(
+        leg_key(&step, b"\"state\"", &Hash([9; 32])).to_string(),
+        "ff0b137430676e21f6502364a4d7e03236ef2c6d8fc3d2cce6a9cfed9fad2960"
+    );
+    assert_eq!(
+        scope("t", "p", Within::Run(RUN)).to_string(),
+        "08c0cdec6e63419a150515dcec917833fb2d0f5716a75ceb05d9860cb9a24a73"
+    );
+    assert_eq!(
+        content("shop", "refund", &Hash([9; 32])).to_string(),
+        "63a4ca6b52fb2120f2a676f527532878775db50c1af73a7e6cf027117bcbcb05"
+    );
+    assert_eq!(run_id("t", "p", "run-1").to_string(), "159cb306-926b-9d6d-1ce0-71d2db3ed461");
 }
 
 //= S-09
