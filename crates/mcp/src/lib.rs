@@ -1,1 +1,15 @@
-//! placeholder
+//! MCP as bytes and messages: envelopes, edits in place, event streams, revisions and the bridges between them.
+//!
+//! Pure: no sockets, no clock. Messages are forwarded as they came; only the member that has to change is spliced.
+#![forbid(unsafe_code)]
+
+pub mod code;
+pub mod envelope;
+pub mod json;
+pub mod names;
+pub mod revision;
+pub mod splice;
+pub mod sse;
+
+pub use envelope::{Envelope, Incoming, Kind, Limits};
+pub use revision::Revision;
