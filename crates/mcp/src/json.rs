@@ -82,6 +82,24 @@ pub fn member(bytes: &[u8], at: usize, name: &str) -> Result<Option<Range<usize>
     Ok(found)
 }
 
+/// The values of several members of the object that starts at `at`, in one pass.
+///
+/// # Errors
+/// No object, or one of these members appears more than once.
+pub fn pick<const N: usize>(bytes: &[u8], at: usize, names: [&str; N]) -> Result<[Option<Range<usize>>; N], Error> {
+    let mut found = [const { None }; N];
+    for one in members(bytes, at)? {
+        let key = &bytes[one.key];
+        let Some(index) = names.iter().position(|name| is_key(key, name)) else {
+            continue;
+        };
+        if found[index].replace(one.value).is_some() {
+            return Err(Error::Duplicate);
+        }
+    }
+    Ok(found)
+}
+
 /// The value at a path of members; `None` when one of them is missing or not an object.
 ///
 /// # Errors

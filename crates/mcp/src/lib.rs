@@ -5,11 +5,14 @@
 
 pub mod code;
 pub mod envelope;
+pub mod headers;
 pub mod json;
+pub mod meta;
 pub mod names;
 pub mod revision;
 pub mod splice;
 pub mod sse;
+pub mod views;
 
 pub use envelope::{Envelope, Incoming, Kind, Limits};
 pub use revision::Revision;
