@@ -2,7 +2,7 @@
 //!
 //! The bytes are checked whole and never rewritten: forwarding an [`Envelope`] forwards what was received.
 
-use crate::json;
+use crate::{json, splice};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt;
@@ -208,6 +208,16 @@ impl Envelope {
     /// As [`Envelope::param`].
     pub fn param_text<'a>(&'a self, path: &[&str]) -> Result<Option<Cow<'a, str>>, json::Error> {
         Ok(self.param(path)?.and_then(json::decode))
+    }
+
+    /// The message with another `params`, `result` or `error` in place of its own; unchanged when it has none.
+    #[must_use]
+    pub fn with_body(&self, body: &[u8]) -> Bytes {
+        let Some(span) = &self.body else {
+            return self.bytes.clone();
+        };
+        let range = span.start as usize..span.end as usize;
+        splice::replace(&self.bytes, &range, body).unwrap_or_else(|_| self.bytes.clone())
     }
 
     fn body_of(&self, wanted: bool) -> Option<&[u8]> {

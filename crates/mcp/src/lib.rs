@@ -3,6 +3,7 @@
 //! Pure: no sockets, no clock. Messages are forwarded as they came; only the member that has to change is spliced.
 #![forbid(unsafe_code)]
 
+pub mod bridge;
 pub mod code;
 pub mod envelope;
 pub mod headers;
