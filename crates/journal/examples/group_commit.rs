@@ -1,5 +1,5 @@
 //! Commits, rows and waiting times against the disk's own fdatasync rate:
-//! `cargo run -p journal --release --example group_commit [seconds] [checkpoint MB] [directory]`.
+//! `cargo run -p journal --release --example group_commit [seconds] [checkpoint MB] [waiters,..] [directory]`.
 
 use journal::contract::sample::{begin, end, hash, intent};
 use journal::sqlite::Options;
@@ -23,19 +23,21 @@ fn main() -> Outcome {
     let mut words = std::env::args().skip(1);
     let seconds: u64 = words.next().map_or(Ok(5), |text| text.parse())?;
     let checkpoint: u64 = words.next().map_or(Ok(64), |text| text.parse())?;
+    let waiters = words.next().unwrap_or_else(|| "1,16,64,256".to_owned());
+    let waiters: Vec<usize> = waiters.split(',').map(str::parse).collect::<Result<_, _>>()?;
     let parent = words.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = parent.join(format!("journal-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
-    let outcome = measure(&directory, Duration::from_secs(seconds), checkpoint << 20);
+    let outcome = measure(&directory, Duration::from_secs(seconds), checkpoint << 20, &waiters);
     std::fs::remove_dir_all(&directory)?;
     outcome
 }
 
-fn measure(directory: &Path, span: Duration, checkpoint_bytes: u64) -> Outcome {
+fn measure(directory: &Path, span: Duration, checkpoint_bytes: u64, groups: &[usize]) -> Outcome {
     let mut out = std::io::stdout().lock();
     bare(directory, span, &mut out)?;
     writeln!(out, "waiters  commits/s  appends/s   rows/s     p50       p99       p99.9     worst")?;
-    for waiters in [1, 16, 64, 256] {
+    for &waiters in groups {
         let path = directory.join(format!("{waiters}"));
         let (commits, mut took, elapsed) = run(&path, waiters, span, checkpoint_bytes)?;
         took.sort_unstable();

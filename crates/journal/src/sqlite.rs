@@ -134,6 +134,7 @@ impl Sqlite {
             last_at,
             faults: options.faults.clone(),
             full: false,
+            rows: std::collections::HashMap::new(),
         };
         let keeper = Keeper {
             db: pool::open_for_checkpoints(&place.file)?,

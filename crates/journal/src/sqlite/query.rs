@@ -1,7 +1,7 @@
 //! Everything that only reads. Point reads where a call waits for the answer; bounded scans for people.
 
 use super::fault::read_error;
-use super::rows::{EVENT, bare, event, step as step_row, whole};
+use super::rows::{EVENT, bare, event, step as step_row, twin, whole};
 use crate::memory::store::{matches, summary};
 use crate::{Error, Filter, Recall, Recalled, RunSummary, StoredEvent, reads};
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
@@ -21,10 +21,7 @@ const LIST_MAX: usize = 10_000;
 // Each is run on the path of a call; a test asserts that none of them scans.
 pub(super) static BY_KEY: LazyLock<String> = LazyLock::new(|| whole("WHERE key = ?1 ORDER BY generation DESC LIMIT 1"));
 pub(super) static BY_CONTENT: LazyLock<String> = LazyLock::new(|| {
-    whole(
-        "WHERE scope = ?1 AND content = ?2 AND expired = 0 AND effect > 0 AND created_at >= ?3
-         ORDER BY created_at DESC LIMIT 1",
-    )
+    whole("WHERE twin = ?1 AND scope = ?2 AND content = ?3 AND created_at >= ?4 ORDER BY created_at DESC LIMIT 1")
 });
 pub(super) static BY_ID: LazyLock<String> = LazyLock::new(|| whole("WHERE step_id = ?1"));
 pub(super) static OPEN: LazyLock<String> = LazyLock::new(|| whole("WHERE state < 100 ORDER BY created_at"));
@@ -62,7 +59,10 @@ pub(super) fn scans(db: &Connection) -> Result<Vec<String>, Error> {
 pub(super) fn recall(db: &Connection, query: &Recall) -> Result<Recalled, Error> {
     let by_key = one(db, &BY_KEY, [query.key.0])?;
     let by_content = match query.content {
-        Some((scope, content, since)) => one(db, &BY_CONTENT, params![scope.0, content.0, super::rows::micros(since)])?,
+        Some((scope, content, since)) => {
+            let since = super::rows::micros(since);
+            one(db, &BY_CONTENT, params![twin(scope, content), scope.0, content.0, since])?
+        }
         None => None,
     };
     Ok(Recalled { by_key, by_content })

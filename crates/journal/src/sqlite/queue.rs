@@ -49,6 +49,8 @@ struct Queue {
     notes: Vec<ReadNote>,
     notes_since: Option<Moment>,
     commands: Vec<Command>,
+    /// Waiters of the last commit.
+    last_group: usize,
     writer: Waiting,
     closing: bool,
     /// Why appends are refused for good, or why the last commit failed.
@@ -62,6 +64,8 @@ enum Waiting {
     No,
     Anything,
     Deadline,
+    /// As many as last time.
+    Group,
 }
 
 pub(super) struct Append {
@@ -205,10 +209,24 @@ impl Shared {
             }
             queue.writer = Waiting::No;
         }
-        if queue.ticketed > GATHER_ABOVE && queue.appends.len() < GROUP_MAX && !queue.closing {
-            self.wake.wait_for(&mut queue, GATHER);
+        queue.writer = Waiting::No;
+        if queue.ticketed.max(queue.last_group) > GATHER_ABOVE && !queue.closing {
+            self.gather(&mut queue);
         }
+        queue.last_group = queue.ticketed;
         Some(queue.take())
+    }
+
+    /// Waits a little for those who were told of the last commit and are about to append again.
+    fn gather(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>) {
+        let deadline = Moment::now() + GATHER;
+        while queue.ticketed > 0 && queue.ticketed < queue.last_group.min(GROUP_MAX) && !queue.closing {
+            queue.writer = Waiting::Group;
+            if self.wake.wait_until(queue, deadline).timed_out() {
+                break;
+            }
+        }
+        queue.writer = Waiting::No;
     }
 
     /// Refuses everything from now on and hands out what was queued, to be told.
@@ -255,6 +273,7 @@ impl Queue {
             Waiting::No => false,
             Waiting::Anything => true,
             Waiting::Deadline => ticketed || self.is_due(),
+            Waiting::Group => self.ticketed >= self.last_group,
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn chunk(db: &Connection, now: Instant, keep: &Retention) -> Result<M
         db.prepare_cached("DELETE FROM body WHERE id BETWEEN ?1 * 4 AND ?1 * 4 + 3")?.execute([seq])?;
         remove_events(db, step, &mut gone)?;
         db.prepare_cached(
-            "UPDATE step SET expired = 1, content = NULL, scope = NULL, policy = NULL, lane = NULL,
+            "UPDATE step SET expired = 1, content = NULL, scope = NULL, twin = NULL, policy = NULL, lane = NULL,
                upstream_key = NULL, remote_task = NULL, next_action_at = NULL WHERE seq = ?1",
         )?
         .execute([seq])?;

@@ -5,7 +5,7 @@ use super::schema::Body;
 use crate::StoredEvent;
 use crate::chain::Tip;
 use rusqlite::types::Type;
-use rusqlite::{CachedStatement, Connection, Result, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 use vocab::{
     Bytes, Cause, Code, Delivered, Effect, EffectSource, Epoch, Event, EventKind, EvidenceClass, Hash, Instant,
@@ -78,15 +78,15 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow> {
     Ok(StepRow { intent: Arc::new(intent), status, epoch, result, expired })
 }
 
-/// Adds a step. `false`: its id or its key and generation are taken.
-pub(super) fn insert(db: &Connection, intent: &StepIntent, status: &StepStatus, epoch: Epoch) -> Result<bool> {
+/// Adds a step and returns its row. `None`: its id or its key and generation are taken.
+pub(super) fn insert(db: &Connection, intent: &StepIntent, status: &StepStatus, epoch: Epoch) -> Result<Option<i64>> {
     let mut statement = db.prepare_cached(
         "INSERT INTO step(state, attempt, outcome, cause, verification, told, delivered, run_again, remote_task,
            first_sent_at, last_sent_at, closed_at, next_action_at, epoch, step_id, key, generation, key_source,
            fingerprint, content, scope, tenant, principal, run_id, upstream, tool, effect, effect_source, policy, lane,
-           upstream_key, created_at)
+           upstream_key, created_at, twin)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-           ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)
+           ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)
          ON CONFLICT DO NOTHING",
     )?;
     bind_status(&mut statement, status, epoch)?;
@@ -113,8 +113,9 @@ pub(super) fn insert(db: &Connection, intent: &StepIntent, status: &StepStatus, 
     bind(&intent.lane.as_deref())?;
     bind(&intent.upstream_key.as_deref())?;
     bind(&micros(intent.created_at))?;
+    bind(&intent.effect.is_mutation().then(|| twin(intent.scope, intent.content)))?;
     if statement.raw_execute()? == 0 {
-        return Ok(false);
+        return Ok(None);
     }
     let seq = db.last_insert_rowid();
     if !intent.args.is_empty() {
@@ -123,12 +124,28 @@ pub(super) fn insert(db: &Connection, intent: &StepIntent, status: &StepStatus, 
     if let Some(preimage) = &intent.preimage {
         put_body(db, Body::Preimage.of(seq), preimage)?;
     }
-    Ok(true)
+    Ok(Some(seq))
 }
 
-/// Replaces a step's status. `false`: there is no such row, or a later epoch owns it.
+/// What scope and content are looked up by: a number that two pairs share by a chance of one in 2^64; the pair itself
+/// is compared too.
+pub(super) fn twin(scope: Hash, content: Hash) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&scope.0);
+    hasher.update(&content.0);
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    i64::from_le_bytes(first)
+}
+
+pub(super) fn seq(db: &Connection, step: StepId) -> Result<Option<i64>> {
+    db.prepare_cached("SELECT seq FROM step WHERE step_id = ?1")?.query_row([step.0], |row| row.get(0)).optional()
+}
+
+/// Replaces a step's status. `false`: the row is another's, or a later epoch owns it.
 pub(super) fn update(
     db: &Connection,
+    seq: i64,
     step: StepId,
     status: &StepStatus,
     epoch: Epoch,
@@ -138,16 +155,15 @@ pub(super) fn update(
         "UPDATE step SET state = ?1, attempt = ?2, outcome = ?3, cause = ?4, verification = ?5, told = ?6,
            delivered = ?7, run_again = ?8, remote_task = ?9, first_sent_at = ?10, last_sent_at = ?11, closed_at = ?12,
            next_action_at = ?13, epoch = ?14, result_hash = coalesce(?15, result_hash)
-         WHERE step_id = ?16 AND epoch <= ?14 RETURNING seq",
+         WHERE seq = ?16 AND step_id = ?17 AND epoch <= ?14",
     )?;
     bind_status(&mut statement, status, epoch)?;
     statement.raw_bind_parameter(15, result.map(|bytes| *blake3::hash(bytes).as_bytes()))?;
-    statement.raw_bind_parameter(16, step.0)?;
-    let mut rows = statement.raw_query();
-    let Some(row) = rows.next()? else { return Ok(false) };
-    let seq: i64 = row.get(0)?;
-    // The statement must end before the next one writes.
-    while rows.next()?.is_some() {}
+    statement.raw_bind_parameter(16, seq)?;
+    statement.raw_bind_parameter(17, step.0)?;
+    if statement.raw_execute()? == 0 {
+        return Ok(false);
+    }
     if let Some(bytes) = result {
         put_body(db, Body::Result.of(seq), bytes)?;
     }

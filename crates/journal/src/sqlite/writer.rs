@@ -3,19 +3,22 @@
 use super::fault::{Faults, Verdict};
 use super::queue::{Append, Batch, Command, Shared};
 use super::retain;
-use super::rows::{insert, put_event, update};
+use super::rows::{insert, put_event, seq, update};
 use crate::chain::Tip;
 use crate::{Durable, Error, Maintained};
 use rusqlite::{Connection, params};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
-use vocab::{Epoch, Instant, Lsn, ReadNote, Record};
+use vocab::{Epoch, Instant, Lsn, ReadNote, Record, StepId};
 
 /// Events between two anchors: what a start has to check at most.
 const ANCHOR_EVERY: u64 = 4_096;
 /// Anchors kept; the oldest are only of interest to a full check, which does not need them.
 const ANCHORS_MAX: i64 = 64;
+/// Rows whose place is remembered.
+const ROWS_MAX: usize = 65_536;
 /// SQLite's own bound, to take a simulated full disk away again.
 const PAGES_MAX: i64 = 4_294_967_294;
 
@@ -28,6 +31,8 @@ pub(super) struct Writer {
     pub(super) last_at: Instant,
     pub(super) faults: Option<Arc<Faults>>,
     pub(super) full: bool,
+    /// Where the rows of steps under way lie, so that their updates need no look-up by name.
+    pub(super) rows: HashMap<StepId, i64>,
 }
 
 /// Why an append left no trace.
@@ -86,6 +91,7 @@ impl Writer {
         let mut rolled_back = Ok(());
         if let Some(verdict) = &verdict {
             (self.tip, self.anchor, self.last_at) = before;
+            self.rows.clear();
             // Some errors have rolled back already.
             if !self.db.is_autocommit() {
                 rolled_back = self.db.execute_batch("ROLLBACK");
@@ -170,6 +176,7 @@ impl Writer {
             if let Err(error) = self.record(record, notes)? {
                 (self.tip, self.last_at) = (before.0, before.1);
                 notes.truncate(before.2);
+                self.rows.clear();
                 if guarded {
                     self.run_sql("ROLLBACK TO one")?;
                     self.run_sql("RELEASE one")?;
@@ -190,12 +197,22 @@ impl Writer {
                 if *epoch != self.epoch {
                     return Ok(Err(Error::Fenced));
                 }
-                if !insert(&self.db, intent, status, *epoch)? {
-                    return Ok(Err(Error::Conflict));
+                let Some(seq) = insert(&self.db, intent, status, *epoch)? else { return Ok(Err(Error::Conflict)) };
+                if status.state.is_open() {
+                    if self.rows.len() >= ROWS_MAX {
+                        self.rows.clear();
+                    }
+                    self.rows.insert(intent.step, seq);
                 }
             }
             Record::Update { step, epoch, status, result } => {
-                if !update(&self.db, *step, status, *epoch, result.as_ref())? {
+                let known = if status.state.is_open() { self.rows.get(step).copied() } else { self.rows.remove(step) };
+                let seq = match known {
+                    Some(seq) => Some(seq),
+                    None => seq(&self.db, *step)?,
+                };
+                let Some(seq) = seq else { return Ok(Err(Error::Fenced)) };
+                if !update(&self.db, seq, *step, status, *epoch, result.as_ref())? {
                     return Ok(Err(Error::Fenced));
                 }
             }

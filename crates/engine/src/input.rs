@@ -1,0 +1,180 @@
+//! What happens to the engine, as data.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use policy::{Judgement, ToolRules};
+use vocab::{Bytes, CallId, Failure, Hash, Instant, KeySource, Name, RunId, StepId, StepRow};
+
+/// One intended call, checked and hashed.
+#[derive(Debug)]
+pub struct Call {
+    pub call: CallId,
+    /// The id of the step that this call makes if it is a new one.
+    pub step: StepId,
+    pub key: Hash,
+    pub key_source: KeySource,
+    pub fingerprint: Hash,
+    pub content: Hash,
+    pub scope: Hash,
+    /// Same while in flight = the same request delivered twice.
+    pub wire: Option<Hash>,
+    pub tenant: Name,
+    pub principal: Name,
+    pub run: RunId,
+    pub lane: Option<Name>,
+    pub args: Bytes,
+    pub upstream_key: Option<Name>,
+    pub rules: Arc<ToolRules>,
+    /// What the input boundary found, if the arguments may not pass.
+    pub finding: Option<String>,
+    /// Until when the caller waits for an answer of its own step.
+    pub deadline: Instant,
+    /// The tool promises structured output, so that a success without it would break clients.
+    pub structured: bool,
+}
+
+/// What an earlier look into the journal found.
+#[derive(Debug, Default)]
+pub struct Recalled {
+    pub by_key: Option<StepRow>,
+    pub by_content: Option<StepRow>,
+}
+
+#[derive(Debug)]
+pub enum Input {
+    Call(Box<Call>),
+    Recalled {
+        call: CallId,
+        recalled: Box<Recalled>,
+    },
+    /// The journal could not be read.
+    RecallFailed {
+        call: CallId,
+    },
+    Durable {
+        ticket: u64,
+    },
+    NotDurable {
+        ticket: u64,
+        why: NotDurable,
+    },
+    AttemptEnded {
+        step: StepId,
+        attempt: u32,
+        end: Box<AttemptEnd>,
+    },
+    ReadEnded {
+        step: StepId,
+        read: u32,
+        end: ReadEnd,
+    },
+    Left {
+        call: CallId,
+        how: Left,
+    },
+    Arrived {
+        call: CallId,
+        arrival: Arrival,
+    },
+    /// A task of the upstream was seen to end.
+    TaskEnded {
+        upstream: Name,
+        task: Name,
+        end: TaskEnd,
+    },
+    Person {
+        step: StepId,
+        act: Act,
+        who: String,
+        why: String,
+    },
+    /// A step found open at start, with the rules that its tool has now.
+    Recovered {
+        row: Box<StepRow>,
+        rules: Arc<ToolRules>,
+    },
+    /// Somebody asks: probe now rather than later.
+    Hurry {
+        step: StepId,
+    },
+    Tick,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDurable {
+    /// Full disk, closed or overfull journal: nothing was written.
+    Unavailable,
+    /// Somebody else holds the key, or the epoch is over.
+    Fenced,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum AttemptEnd {
+    Answered(Answer),
+    Failed(Failure),
+}
+
+/// A well-formed JSON-RPC result, looked at by the output boundary.
+#[derive(Debug)]
+pub struct Answer {
+    /// The `result` member as it came.
+    pub result: Bytes,
+    pub kind: AnswerKind,
+}
+
+#[derive(Debug)]
+pub enum AnswerKind {
+    Done,
+    /// `isError`, with the head of its text.
+    ToolError(String),
+    /// Fails its schema or its shape.
+    Bad(String),
+    /// The upstream wants more input before it does anything.
+    InputRequired,
+    /// The upstream made a task of it.
+    Task(Name),
+}
+
+/// A read of the world for a step.
+#[derive(Debug)]
+pub enum ReadEnd {
+    /// For a pre-image: what was read.
+    Image(Bytes),
+    Judged(Judgement),
+    Failed(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Disconnected,
+    Cancelled,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    Flushed,
+    Seen,
+    Lost,
+}
+
+#[derive(Debug)]
+pub enum TaskEnd {
+    Completed(Bytes),
+    /// The task's own error or an `isError` result.
+    Failed(String),
+    /// `cancelled`, or gone: it may have completed all the same.
+    Vanished,
+}
+
+/// What a person records about a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Applied,
+    Absent,
+    Diverged,
+    /// The next call of equal key or content may run once more (`force_new`).
+    RunAgain,
+}
