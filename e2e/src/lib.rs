@@ -1,1 +1,9 @@
-//! placeholder
+//! What the black-box tests and the measurements share: the built gateway as a process, and servers as processes.
+
+mod binary;
+pub mod gateway;
+pub mod server;
+
+pub use binary::binary;
+pub use gateway::{Gateway, wrap};
+pub use server::Server;

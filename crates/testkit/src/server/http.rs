@@ -224,11 +224,11 @@ fn answer(service: &Service, status: StatusCode, handled: Handled, session: Opti
         Handled::GatewayTimeout => return page(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time"),
         Handled::Bad(bad, good) => {
             let (bytes, claimed) = misshape(bad, good);
-            return Ok(Response::builder()
+            return Response::builder()
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::CONTENT_LENGTH, claimed)
                 .body(Cut::of(Bytes::from(bytes), claimed))
-                .map_err(|_| Abort)?);
+                .map_err(|_| Abort);
         }
         Handled::Answer(message) if service.options.event_stream && status == StatusCode::OK => {
             let event = format!("event: message\ndata: {message}\n\n");

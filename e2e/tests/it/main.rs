@@ -1,0 +1,3 @@
+//! The built binary through its doors, against servers with a ledger: what it promises is counted, not believed.
+
+mod gateway;
