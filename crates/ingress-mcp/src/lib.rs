@@ -1,1 +1,26 @@
-//! placeholder
+//! MCP for agents: conversations over stdio and streamable HTTP, of every revision, in front of one upstream or all.
+//!
+//! Messages travel as the bytes they came in. A `tools/call` becomes a guarded step; everything else passes through,
+//! is answered from what all upstreams say together, or is translated between the eras.
+#![forbid(unsafe_code)]
+
+mod conversation;
+mod edit;
+mod exchange;
+mod hub;
+mod keys;
+mod mailbox;
+mod message;
+mod own_stream;
+mod seam;
+mod settings;
+mod told;
+
+pub use conversation::Conversation;
+pub use exchange::{Exchange, Out};
+pub use hub::{Caller, Hub, Kind, Origin, Refused, Scope};
+pub use keys::{KEY_HEADER, RUN_HEADER};
+pub use own_stream::OwnStream;
+pub use seam::{Event, Guard, Pending, Status, Upstreams};
+pub use settings::Settings;
+pub use told::STATUS_TOOL;

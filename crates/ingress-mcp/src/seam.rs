@@ -1,0 +1,63 @@
+//! What a door needs from below: the guarded step, and sessions with upstreams.
+
+use crate::Caller;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use runtime::{CallError, Delivery, Phase, Reply, Request};
+use std::sync::Arc;
+use upstream::{ConnectOptions, Session, Sink};
+use vocab::{Failure, Name, StepId};
+
+/// What a started call reports.
+pub enum Event {
+    Phase(Phase),
+    /// The last one.
+    Reply(Reply, Delivery),
+}
+
+/// One caller that waits. Dropping it says that the caller has left; what that means for the step is the guard's.
+pub trait Pending: Send {
+    fn next(&mut self) -> BoxFuture<'_, Event>;
+
+    /// The caller asked for it to be cancelled. The reply still comes.
+    fn cancel(&self);
+}
+
+/// The guarded step.
+pub trait Guard: Send + Sync + 'static {
+    /// # Errors
+    /// The call is no step: an unknown tool, arguments that are no JSON object, or the gateway is closing.
+    fn start(&self, request: Request) -> Result<Box<dyn Pending>, CallError>;
+
+    /// An upstream's answer to `tools/list`, as it came: schemas and annotations.
+    fn learn(&self, upstream: &Name, result: &Bytes);
+
+    /// The upstream says that its list of tools changed.
+    fn forget(&self, upstream: &Name);
+
+    /// What is known of a step of this caller, as the text and the machine form of `cofferdam__status`. Without a step:
+    /// the caller's open ones.
+    fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub text: String,
+    /// JSON, for `_meta["cofferdam/guard"]`.
+    pub guard: String,
+    pub found: bool,
+}
+
+/// Opens sessions with upstreams.
+pub trait Upstreams: Send + Sync + 'static {
+    /// In the order of the policy.
+    fn names(&self) -> Vec<Name>;
+
+    /// A session of its own for one client, presented as `options` say: messages that the upstream sends by itself go to `sink`.
+    fn open(
+        &self,
+        upstream: &Name,
+        options: ConnectOptions,
+        sink: Sink,
+    ) -> BoxFuture<'static, Result<Arc<dyn Session>, Failure>>;
+}
