@@ -68,11 +68,20 @@ impl Args {
     }
 }
 
-/// Serves until stdin ends, or over HTTP until Ctrl-C. Over HTTP the first line on stdout is the URL.
+/// The whole process: serves until stdin ends or a fault ends it, over HTTP until Ctrl-C. Over HTTP the first line on
+/// stdout is the URL.
 ///
 /// # Errors
 /// The world cannot be opened, the address not be bound, or a pipe breaks.
-pub async fn serve(args: Args) -> Result<(), Failed> {
+pub fn run(args: Args) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let served = runtime.block_on(serve(args));
+    // A read of stdin cannot be called back; waiting for it would keep a process alive that should be gone.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(args: Args) -> Result<(), Failed> {
     let world = args.world()?;
     let Some(address) = args.http else {
         server::serve_stdio(world, args.options).await?;

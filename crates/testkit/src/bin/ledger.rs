@@ -1,9 +1,8 @@
 //! A world with a ledger as a process of its own, for tests that kill things.
 
 use std::error::Error;
-use testkit::process::{Args, serve};
+use testkit::process::{Args, run};
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    serve(Args::read(std::env::args().skip(1))?).await
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run(Args::read(std::env::args().skip(1))?)
 }
