@@ -77,8 +77,8 @@ pub fn cofferdam(binary: &Path, upstream: SocketAddr, folder: &Path) -> Result<T
 fn policy_text(upstream: SocketAddr, folder: &Path) -> String {
     format!(
         "journal: {{ path: {folder} }}\n\
-         limits: {{ sessions: 1024 }}\n\
-         upstreams:\n  mock:\n    mcp: {{ url: \"http://{upstream}/mcp\" }}\n    limits: {{ calls: 1024, sessions: 1024 }}\n\
+         limits: {{ sessions_max: 1024 }}\n\
+         upstreams:\n  mock:\n    mcp: {{ url: \"http://{upstream}/mcp\" }}\n    limits: {{ calls_max: 1024, sessions_max: 1024 }}\n\
          tools:\n  - {{ match: mock.get, effect: read }}\n  - {{ match: mock.append, effect: write }}\n  \
          - match: mock.put\n    effect: write\n    readback: {{ read: mock.get, args: '{{\"n\": args.n}}', \
          expect: 'read.n == args.n', absent: 'read.n != args.n' }}\n",
