@@ -1,3 +1,4 @@
 //! The built binary through its doors, against servers with a ledger: what it promises is counted, not believed.
 
+mod conformance;
 mod gateway;
