@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use vocab::Name;
 
+pub use crate::stdio::Environment;
+
 /// One configured upstream.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -28,6 +30,11 @@ pub enum Transport {
         command: Vec<SecretString>,
         env: Vec<(String, SecretString)>,
         cwd: Option<PathBuf>,
+        /// What it sees of our own environment besides.
+        environment: Environment,
+        /// A folder that names the process groups of running children, for
+        /// [`crate::end_children_of_earlier_starts`] after a crash. `None`: nothing is written down.
+        children: Option<PathBuf>,
     },
     Http {
         /// May hold secrets in its query.

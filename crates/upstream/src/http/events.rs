@@ -1,0 +1,210 @@
+//! Event streams of an upstream: the stream of a request, taken up again when it breaks, and the session's own.
+
+use super::exchange::{Taken, media_type, take};
+use super::{Shared, classify, headers};
+use crate::failure::fail;
+use crate::session::{Incoming, Related};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper::body::Incoming as Body;
+use mcp::sse::{self, Parser};
+use mcp::{Envelope, Kind, Revision};
+use std::sync::Arc;
+use std::time::Duration;
+use vocab::{Failure, FailureKind};
+
+/// What is waited before a stream is taken up again, when the server does not say.
+const RETRY_DEFAULT: Duration = Duration::from_secs(1);
+/// A server may ask for long pauses; a request's own timeout comes first anyway.
+const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
+/// Resumptions in a row that bring nothing new.
+const RESUMED_MAX: u32 = 5;
+/// Pause between attempts to open the session's own stream, at most.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest id that is remembered; it goes back in a header.
+const EVENT_ID_MAX: usize = 1024;
+
+/// One stream of events, and where to take it up again.
+pub struct Stream {
+    body: Body,
+    parser: Parser,
+    position: Position,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Position {
+    last_event: Option<String>,
+    retry: Option<Duration>,
+    /// Did this stream bring anything?
+    moved: bool,
+}
+
+impl Stream {
+    pub fn new(body: Body, message_max: usize) -> Self {
+        Self { body, parser: Parser::new(sse::Limits::for_messages(message_max)), position: Position::default() }
+    }
+
+    /// The data of the next event that carries a message; `None` at the end of the stream.
+    async fn next_message(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let event = self.parser.next_event().map_err(|error| fail(FailureKind::TooLarge, &error.to_string()))?;
+            if let Some(event) = event {
+                self.position.moved = true;
+                if let Some(id) = event.id.as_ref().filter(|id| id.len() <= EVENT_ID_MAX) {
+                    self.position.last_event = Some(id.clone()).filter(|id| !id.is_empty());
+                }
+                self.position.retry = event.retry.or(self.position.retry);
+                if event.is_message() {
+                    return Ok(Some(event.data));
+                }
+                continue;
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.parser.push(&data);
+                    }
+                }
+                Some(Err(error)) => return Err(classify::stream(&error)),
+            }
+        }
+    }
+}
+
+/// Reads the stream of a request until its answer. A stream that breaks is taken up again where the revision and the
+/// server's event ids allow it; only then is its end an end.
+//= S-25
+pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Result<Bytes, Failure> {
+    let mut idle = 0;
+    loop {
+        let broken = match read_answer(shared, &mut stream, id).await {
+            Ok(answer) => return Ok(answer),
+            // What came cannot be read: asking for the rest would not help.
+            Err(failure) if !matches!(failure.kind, FailureKind::Eof | FailureKind::Reset) => return Err(failure),
+            Err(failure) => failure,
+        };
+        let can_resume = shared.revision().is_some_and(Revision::has_resumption);
+        if !can_resume || stream.position.last_event.is_none() {
+            return Err(broken);
+        }
+        idle = if std::mem::take(&mut stream.position.moved) { 0 } else { idle + 1 };
+        let mut position = stream.position.clone();
+        stream = loop {
+            if idle >= RESUMED_MAX {
+                return Err(broken);
+            }
+            tokio::time::sleep(position.retry.unwrap_or(RETRY_DEFAULT).min(RETRY_MAX)).await;
+            match open(shared, position.last_event.as_deref()).await {
+                Opened::Stream(mut next) => {
+                    position.moved = false;
+                    next.position = position;
+                    break next;
+                }
+                Opened::Refused => return Err(broken),
+                Opened::Failed => idle += 1,
+            }
+        };
+    }
+}
+
+async fn read_answer(shared: &Shared, stream: &mut Stream, id: &Bytes) -> Result<Bytes, Failure> {
+    let limits = mcp::Limits { bytes: shared.limits.message_max, depth: shared.limits.depth_max, batch: 64 };
+    while let Some(data) = stream.next_message().await? {
+        let messages = match Envelope::parse_any(data, &limits) {
+            Ok(mcp::Incoming::One(message)) => vec![message],
+            Ok(mcp::Incoming::Batch(messages)) => messages,
+            Err(_) => return Err(fail(FailureKind::Unparsable, "an event of the upstream is no JSON-RPC message")),
+        };
+        let mut answer = None;
+        for message in messages {
+            match take(shared, message, id) {
+                Taken::Answer(bytes) if answer.is_none() => answer = Some(bytes),
+                Taken::Refusal(failure) if answer.is_none() => return Err(failure),
+                Taken::Answer(_) | Taken::Refusal(_) => shared.pending.stray(),
+                Taken::Other => {}
+            }
+        }
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+    }
+    Err(fail(FailureKind::Eof, "the upstream's stream ended before the answer"))
+}
+
+enum Opened {
+    Stream(Stream),
+    /// There is no such stream, or no longer.
+    Refused,
+    /// It may work later.
+    Failed,
+}
+
+async fn open(shared: &Shared, last_event: Option<&str>) -> Opened {
+    let Ok(request) = headers::get(shared, last_event) else {
+        return Opened::Refused;
+    };
+    let Ok(Ok(response)) = tokio::time::timeout(shared.connect_timeout, shared.client.send(request)).await else {
+        return Opened::Failed;
+    };
+    let status = response.status();
+    if status == StatusCode::OK && media_type(response.headers()).as_deref() == Some("text/event-stream") {
+        return Opened::Stream(Stream::new(response.into_body(), shared.limits.message_max));
+    }
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Opened::Failed;
+    }
+    Opened::Refused
+}
+
+/// Listens to the session's own stream for as long as the session lives. Servers may have none.
+pub async fn session_stream(shared: Arc<Shared>) {
+    let stop = shared.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = listen(&shared) => {}
+    }
+}
+
+async fn listen(shared: &Shared) {
+    let mut position = Position::default();
+    let mut failures = 0_u32;
+    while !shared.pending.is_over() {
+        match open(shared, position.last_event.as_deref()).await {
+            Opened::Refused => return,
+            Opened::Failed => failures += 1,
+            Opened::Stream(mut stream) => {
+                stream.position = Position { moved: false, ..position };
+                while let Ok(Some(data)) = stream.next_message().await {
+                    deliver(shared, data);
+                }
+                position = stream.position;
+                failures = if position.moved { 0 } else { failures + 1 };
+            }
+        }
+        let pause = position.retry.unwrap_or(RETRY_DEFAULT).saturating_mul(1 << failures.min(6));
+        tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+    }
+}
+
+fn deliver(shared: &Shared, data: Bytes) {
+    let limits = mcp::Limits { bytes: shared.limits.message_max, depth: shared.limits.depth_max, batch: 64 };
+    let messages = match Envelope::parse_any(data, &limits) {
+        Ok(mcp::Incoming::One(message)) => vec![message],
+        Ok(mcp::Incoming::Batch(messages)) => messages,
+        Err(error) => {
+            tracing::debug!(%error, "an event of the session's stream is no message");
+            return;
+        }
+    };
+    for message in messages {
+        match message.kind() {
+            // Answers belong on the stream of their request.
+            Kind::Response | Kind::Error => shared.pending.stray(),
+            Kind::Request | Kind::Notification => {
+                (shared.sink)(Incoming { message: message.into_bytes(), related: Related::Session });
+            }
+        }
+    }
+}
