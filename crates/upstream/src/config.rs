@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use vocab::Name;
 
+pub use crate::known::Known;
 pub use crate::stdio::Environment;
 
 /// One configured upstream.
@@ -21,6 +22,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// What the gateway calls itself in its own sessions.
     pub gateway: Implementation,
+    /// What was learned of it since: `Known::default()` at first.
+    pub known: Known,
 }
 
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod headers;
 
 use crate::config::{Config, Transport};
 use crate::failure::{fail, not_sent};
+use crate::handshake::Settled;
 use crate::pending::Pending;
 use crate::session::{RequestOptions, Session, Sink};
 use bytes::Bytes;
@@ -26,8 +27,6 @@ use tokio_util::task::TaskTracker;
 use vocab::{Failure, FailureKind};
 
 pub use client::Client;
-
-use crate::stdio::Settled;
 
 /// One MCP session over HTTP, or a stateless connection that looks like one.
 pub struct Http {
@@ -54,7 +53,7 @@ impl Http {
     ///
     /// # Errors
     /// The URL or a configured header cannot be used.
-    pub fn new(config: &Config, client: Client, sink: Sink, tracker: &TaskTracker) -> Result<Arc<Self>, Failure> {
+    pub fn new(config: &Config, client: Client, sink: Sink) -> Result<Arc<Self>, Failure> {
         let Transport::Http { url, headers } = &config.transport else {
             return Err(not_sent("the upstream is not reached over HTTP"));
         };
@@ -73,7 +72,7 @@ impl Http {
             connect_timeout: config.connect_timeout,
             sink,
             stop: CancellationToken::new(),
-            tracker: tracker.clone(),
+            tracker: TaskTracker::new(),
         };
         Ok(Arc::new(Self { shared: Arc::new(shared) }))
     }

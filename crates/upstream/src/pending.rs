@@ -101,6 +101,7 @@ impl Pending {
         self.open.lock().over.is_some()
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.open.lock().waiting.len()
     }

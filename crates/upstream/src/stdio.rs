@@ -9,13 +9,14 @@ mod process;
 mod reader;
 mod writer;
 
-use crate::config::{Config, Limits, Transport};
+use crate::config::{Config, Transport};
 use crate::failure::{fail, not_sent};
+use crate::handshake::Settled;
 use crate::pending::Pending;
 use crate::session::{RequestOptions, Session, Sink};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use mcp::{Envelope, Kind, Revision, json, splice};
+use mcp::{Envelope, Kind, json, splice};
 use secrecy::ExposeSecret;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,12 +32,6 @@ use writer::{Line, Queue};
 pub use children::end_children_of_earlier_starts;
 pub use environment::Environment;
 
-/// What a handshake settled.
-pub struct Settled {
-    pub revision: Revision,
-    pub server: Bytes,
-}
-
 /// One child process and the conversation with it.
 pub struct Stdio {
     shared: Arc<Shared>,
@@ -45,11 +40,9 @@ pub struct Stdio {
 struct Shared {
     pending: Arc<Pending>,
     queue: Queue,
-    group: Group,
     settled: OnceLock<Settled>,
-    limits: Limits,
-    /// Cancelled once the child and its pipes are gone.
-    gone: CancellationToken,
+    /// Empty once the child and its pipes are gone.
+    tracker: TaskTracker,
     /// Asks the supervisor to end the child.
     stop: CancellationToken,
 }
@@ -64,7 +57,7 @@ impl Stdio {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn spawn(config: &Config, sink: Sink, tracker: &TaskTracker) -> Result<Arc<Self>, Failure> {
+    pub fn spawn(config: &Config, sink: Sink) -> Result<Arc<Self>, Failure> {
         let Transport::Stdio { command, env, cwd, environment, children } = &config.transport else {
             return Err(fail(FailureKind::Spawn, "the upstream is no child process"));
         };
@@ -76,27 +69,26 @@ impl Stdio {
             .collect();
         let (mut child, pipes, group) = process::start(command, env, cwd.as_deref(), *environment)?;
         let record = children.as_ref().and_then(|folder| children::record(folder, &group));
+        let tracker = TaskTracker::new();
         let pending = Pending::new(config.limits.calls_max);
         let (queue, lines) = writer::queue(config.limits.calls_max);
         let shared = Arc::new(Shared {
             pending: pending.clone(),
             queue,
-            group: group.clone(),
             settled: OnceLock::new(),
-            limits: config.limits,
-            gone: CancellationToken::new(),
+            tracker: tracker.clone(),
             stop: CancellationToken::new(),
         });
         tracker.spawn(process::log_errors(pipes.stderr, config.name.clone(), secrets));
         let written = tracker.spawn(writer::run(pipes.stdin, lines, shared.stop.clone()));
         let read = tracker.spawn(reader::run(pipes.stdout, config.limits, pending.clone(), sink));
-        let (gone, stop) = (shared.gone.clone(), shared.stop.clone());
+        let stop = shared.stop.clone();
         tracker.spawn(async move {
             let failure = supervise(&mut child, &group, read, written, stop).await;
             pending.end(&failure);
             drop(record);
-            gone.cancel();
         });
+        tracker.close();
         Ok(Arc::new(Self { shared }))
     }
 
@@ -116,17 +108,23 @@ async fn supervise(
 ) -> Failure {
     let mut ended = None;
     let mut is_written = false;
+    let mut drain = None;
     tokio::select! {
         failure = &mut read => ended = Some(failure),
-        _ = &mut written => is_written = true,
         () = stop.cancelled() => {}
-    }
-    if is_written && !stop.is_cancelled() {
         // A child that takes nothing more may still have answers in its pipe.
+        _ = &mut written => {
+            is_written = true;
+            drain = Some(DRAIN);
+        }
+        // What it started may hold the pipe open for ever; what it said itself is there already.
+        _ = child.wait() => drain = Some(GRACE),
+    }
+    if let Some(drain) = drain.filter(|_| !stop.is_cancelled()) {
         tokio::select! {
             failure = &mut read => ended = Some(failure),
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(DRAIN) => {}
+            () = tokio::time::sleep(drain) => {}
         }
     }
     stop.cancel();
@@ -217,7 +215,7 @@ impl Session for Stdio {
         let shared = self.shared.clone();
         Box::pin(async move {
             shared.stop.cancel();
-            shared.gone.cancelled().await;
+            shared.tracker.wait().await;
         })
     }
 }

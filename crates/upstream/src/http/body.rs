@@ -35,7 +35,7 @@ impl Progress {
     }
 
     /// The failure as far as the body's own way allows to say more: without its last byte there is no request.
-    //= S-25
+    //= G3
     pub fn explain(&self, failure: Failure) -> Failure {
         let structural = matches!(failure.kind, FailureKind::Connect | FailureKind::Tls | FailureKind::StreamRefused);
         if structural || self.is_all() {
@@ -103,7 +103,7 @@ mod tests {
         fail(FailureKind::Timeout, "no answer in time")
     }
 
-    //= S-25
+    //= G3
     #[tokio::test]
     async fn only_the_last_byte_makes_a_request_that_may_have_arrived() {
         let progress = Progress::default();

@@ -75,7 +75,7 @@ impl Stream {
 
 /// Reads the stream of a request until its answer. A stream that breaks is taken up again where the revision and the
 /// server's event ids allow it; only then is its end an end.
-//= S-25
+//= G3
 pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Result<Bytes, Failure> {
     let mut idle = 0;
     loop {
@@ -100,7 +100,7 @@ pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Res
                 Opened::Stream(mut next) => {
                     position.moved = false;
                     next.position = position;
-                    break next;
+                    break *next;
                 }
                 Opened::Refused => return Err(broken),
                 Opened::Failed => idle += 1,
@@ -134,7 +134,7 @@ async fn read_answer(shared: &Shared, stream: &mut Stream, id: &Bytes) -> Result
 }
 
 enum Opened {
-    Stream(Stream),
+    Stream(Box<Stream>),
     /// There is no such stream, or no longer.
     Refused,
     /// It may work later.
@@ -150,7 +150,7 @@ async fn open(shared: &Shared, last_event: Option<&str>) -> Opened {
     };
     let status = response.status();
     if status == StatusCode::OK && media_type(response.headers()).as_deref() == Some("text/event-stream") {
-        return Opened::Stream(Stream::new(response.into_body(), shared.limits.message_max));
+        return Opened::Stream(Box::new(Stream::new(response.into_body(), shared.limits.message_max)));
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Opened::Failed;

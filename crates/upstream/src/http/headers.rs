@@ -76,19 +76,27 @@ pub fn post(
     }
     headers.insert(ACCEPT, JSON_OR_EVENTS);
     headers.insert(CONTENT_TYPE, JSON);
-    let is_handshake = message.is("initialize");
-    let claimed = mcp::headers::claimed_version(message);
-    if let Some(version) = claimed.as_deref() {
-        headers.insert(header::PROTOCOL_VERSION, text(version)?);
-        if message.kind() == Kind::Request {
-            for (name, value) in mcp::headers::mirrors(message) {
-                headers.insert(name, text(&value)?);
-            }
-        }
-    } else if !is_handshake {
+    // Before the handshake is settled the message itself says in which era it speaks; afterwards it has no say.
+    let is_stateless = shared.revision().map_or_else(|| !message.is("initialize"), mcp::Revision::is_stateless);
+    if is_stateless {
+        mirrored(message, &mut headers)?;
+    } else {
         session(shared, &mut headers);
     }
     request(shared, Method::POST, headers, Outgoing::new(message.bytes().clone(), progress.clone()))
+}
+
+/// What a message of the stateless era says in its headers too.
+fn mirrored(message: &Envelope, headers: &mut HeaderMap) -> Result<(), Failure> {
+    let claimed = mcp::headers::claimed_version(message);
+    let version = claimed.as_deref().unwrap_or(mcp::Revision::LATEST.as_str());
+    headers.insert(header::PROTOCOL_VERSION, text(version)?);
+    if message.kind() == Kind::Request {
+        for (name, value) in mcp::headers::mirrors(message) {
+            headers.insert(name, text(&value)?);
+        }
+    }
+    Ok(())
 }
 
 /// A GET that listens, from an event on if one is known.
@@ -113,7 +121,7 @@ fn session(shared: &Shared, headers: &mut HeaderMap) {
     if let Some(id) = shared.session_id.get() {
         headers.insert(header::SESSION_ID, id.clone());
     }
-    if let Some(revision) = shared.revision() {
+    if let Some(revision) = shared.revision().filter(|revision| revision.has_version_header()) {
         headers.insert(header::PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
     }
 }
