@@ -25,7 +25,7 @@ pub use records::Records;
 pub use task::{Audit, Scripted, Task, audit, tasks};
 
 /// A read is stale only for this long after a change: the world is consistent in the end.
-pub const STALE_FOR: Duration = Duration::from_secs(2);
+pub const STALE_FOR: Duration = Duration::from_millis(500);
 
 /// A world as the fold of its ledger.
 pub trait Model: Clone + Default + Send + 'static {
