@@ -102,6 +102,8 @@ pub struct Plan {
     pub rates: Vec<(Fault, f64)>,
     /// How late a late answer or effect is: longer than the client waits.
     pub late: Duration,
+    /// How long the server works before an effect; callers that leave meanwhile leave in the middle.
+    pub work: Duration,
     /// Strike reads with the faults of mutations, too.
     pub reads: bool,
     /// On stdio a lost reply ends the process instead of being silence.
@@ -116,6 +118,7 @@ impl Default for Plan {
             seed: 0,
             rates: Vec::new(),
             late: Duration::from_secs(3),
+            work: Duration::ZERO,
             reads: false,
             exit_on_lost: false,
             next: Vec::new(),
@@ -126,6 +129,26 @@ impl Default for Plan {
 impl Plan {
     pub fn of(fault: Fault, rate: f64, seed: u64) -> Self {
         Self { seed, rates: vec![(fault, rate)], ..Self::default() }
+    }
+
+    /// As `FromStr` reads it.
+    pub fn to_text(&self) -> String {
+        let mut parts = vec![
+            format!("seed={}", self.seed),
+            format!("late_ms={}", self.late.as_millis()),
+            format!("work_ms={}", self.work.as_millis()),
+        ];
+        if self.reads {
+            parts.push("reads=on".into());
+        }
+        if self.exit_on_lost {
+            parts.push("lost=exit".into());
+        }
+        parts.extend(self.rates.iter().map(|(fault, rate)| format!("{}={rate}", fault.as_str())));
+        for (tool, fault) in &self.next {
+            parts.push(format!("next:{}={}", tool.as_deref().unwrap_or("*"), fault.as_str()));
+        }
+        parts.join(",")
     }
 
     /// Each kind equally often, together at `rate`.
@@ -158,6 +181,7 @@ impl FromStr for Plan {
             match name {
                 "seed" => plan.seed = value.parse().map_err(|_| bad())?,
                 "late_ms" => plan.late = Duration::from_millis(value.parse().map_err(|_| bad())?),
+                "work_ms" => plan.work = Duration::from_millis(value.parse().map_err(|_| bad())?),
                 "reads" => plan.reads = value == "on",
                 "lost" => plan.exit_on_lost = value == "exit",
                 "mixed" => plan.rates.extend(Self::mixed(rate()?, 0).rates),
@@ -275,6 +299,13 @@ mod tests {
         assert_eq!(faults.draw("get", false), None);
         assert_eq!(faults.draw("pay", true), Some(Fault::Effect504));
         assert_eq!(faults.draw("pay", true), None);
+    }
+
+    #[test]
+    fn a_plan_is_read_as_it_is_written() {
+        let next = vec![(None, Fault::EffectBad(Bad::WrongId)), (Some("pay".into()), Fault::Effect504)];
+        let plan = Plan { work: Duration::from_millis(20), reads: true, exit_on_lost: true, next, ..Plan::mixed(0.3, 9) };
+        assert_eq!(plan.to_text().parse(), Ok(plan));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::faults::{Bad, Fault, Faults};
 use crate::world::{Call, ToolError, World};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 pub(super) struct Service {
@@ -158,11 +159,11 @@ impl Service {
         let is_structured = tool.output.is_some() && self.options.output_schemas;
         let once = |stale: bool, delay: bool| {
             let (world, name, args, key) = (Arc::clone(&self.world), name.clone(), args.clone(), key.clone());
-            let late = self.faults.plan().late;
+            let wait = self.faults.plan().work + if delay { self.faults.plan().late } else { Duration::ZERO };
             // On its own task: a caller that leaves does not take the effect along.
             let begun = self.calls.spawn(async move {
-                if delay {
-                    tokio::time::sleep(late).await;
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
                 }
                 tokio::task::spawn_blocking(move || {
                     world.call(&Call { tool: &name, args: &args, key: key.as_deref(), stale })
