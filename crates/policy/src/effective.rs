@@ -43,6 +43,12 @@ pub fn report(policy: &Policy, upstream: &str, tools: &[ToolFacts]) -> Vec<ToolR
     tools.iter().map(|tool| one(policy, upstream, tool, tools)).collect()
 }
 
+/// The tools that the file names in full, as `(upstream, tool)`, in its order.
+pub fn named(policy: &Policy) -> Vec<(String, String)> {
+    let exact = policy.entries.iter().filter(|entry| entry.pattern.is_exact());
+    exact.map(|entry| (entry.pattern.upstream.to_string(), entry.pattern.tool.to_string())).collect()
+}
+
 /// Rules of the file that no tool of these upstreams falls under: most are slips of the pen.
 pub fn unmatched(policy: &Policy, tools: &[(&str, &[ToolFacts])]) -> Vec<String> {
     let known = |upstream: &str| tools.iter().any(|(name, _)| *name == upstream);

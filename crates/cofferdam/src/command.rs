@@ -1,0 +1,28 @@
+//! The commands, one module each.
+
+mod ask;
+mod check;
+mod doctor;
+mod explain;
+mod init;
+mod journal;
+mod runs;
+mod show;
+
+use crate::cli::{Command, JournalCommand};
+use crate::exit::{Exit, Failed};
+use crate::output::Out;
+
+pub async fn run(command: Command, out: Out) -> Result<Exit, Failed> {
+    match command {
+        Command::Init(wanted) => init::run(wanted, out).await,
+        Command::Check(wanted) => check::run(wanted, out).await,
+        Command::Runs(wanted) => runs::run(wanted, out).await,
+        Command::Show(wanted) => show::run(wanted, out).await,
+        Command::Doctor(wanted) => doctor::run(wanted, out).await,
+        Command::Explain(wanted) => explain::run(&wanted, out),
+        Command::Journal(wanted) => match wanted.command {
+            JournalCommand::Backup { to, place } => journal::backup(&to, &place, out).await,
+        },
+    }
+}
