@@ -1,6 +1,7 @@
 //! What the black-box tests and the measurements share: the built gateway as a process, and servers as processes.
 
 mod binary;
+pub mod effects;
 pub mod foreign;
 pub mod gateway;
 pub mod server;

@@ -17,5 +17,6 @@ mod random;
 pub use client::{Answer, CallOptions, Client};
 pub use faults::{Fault, Faults};
 pub use ledger::Ledger;
+pub use random::Random;
 pub use server::{Options, Running};
 pub use world::{Call, Hints, Tool, ToolError, World};

@@ -10,6 +10,7 @@ use protocol::Service;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +21,7 @@ pub use stdio::Ended;
 pub const STATELESS: &str = "2026-07-28";
 /// Every revision that is spoken, oldest first. 2024-11-05 over stdio only.
 pub const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", STATELESS];
+const SETTLE_EVERY: Duration = Duration::from_millis(10);
 /// Longest message that is read.
 pub const MESSAGE_MAX: usize = 8 * 1024 * 1024;
 
@@ -68,6 +70,13 @@ impl Running {
 
     pub fn world(&self) -> &Arc<dyn World> {
         &self.service.world
+    }
+
+    /// Waits until no call is being worked on.
+    pub async fn settle(&self) {
+        while !self.service.calls.is_empty() {
+            tokio::time::sleep(SETTLE_EVERY).await;
+        }
     }
 
     /// Stops accepting, cuts the connections, and lets effects that have begun come to their end.

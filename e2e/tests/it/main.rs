@@ -1,4 +1,5 @@
 //! The built binary through its doors, against servers with a ledger: what it promises is counted, not believed.
 
 mod conformance;
+mod effects;
 mod gateway;

@@ -1,0 +1,258 @@
+//! The agents: scripts that call, hear, and believe what they are told.
+
+use super::case::{Agent, Case, RATE, Trouble};
+use super::seat::Seat;
+use super::tally::Score;
+use anyhow::Result;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use testkit::client::{Answer, CallOptions, Error};
+use testkit::ledger::hash;
+use testkit::worlds::{Scripted, audit, tasks};
+use testkit::{Client, Random, Tool, worlds};
+
+/// What the agent takes for true about one call in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    Done,
+    /// It was not done. `excused`: the upstream did not do it; else somebody refused it.
+    Not {
+        excused: bool,
+    },
+    /// It was told that nobody knows, or nothing at all.
+    Open,
+}
+
+/// One answer, as far as it says something about the call.
+#[derive(Debug)]
+struct Heard {
+    belief: Belief,
+    is_error: bool,
+    garbage: bool,
+    step: Option<String>,
+    /// The connection is of no more use.
+    broken: bool,
+}
+
+const TRIES: usize = 4;
+const STATUS_TOOL: &str = "cofferdam__status";
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// One agent at its seat, and what it has seen so far.
+struct Acting<'s> {
+    case: Case,
+    seat: &'s mut Seat,
+    client: Option<Client>,
+    random: Random,
+    tools: Vec<Tool>,
+    score: Score,
+    /// By tool and arguments: how often believed done or open.
+    accounted: BTreeMap<String, usize>,
+}
+
+/// Plays one case to its end.
+pub async fn play(case: Case, seat: &mut Seat) -> Result<Score> {
+    let Some(task) = tasks(case.world, case.seed, case.scale.calls) else {
+        anyhow::bail!("there is no task for {}", case.world)
+    };
+    let tools = worlds::open(case.world, None)?.tools();
+    let random = Random::new(case.seed ^ 0xA6E7);
+    let mut acting =
+        Acting { case, seat, client: None, random, tools, score: Score::default(), accounted: BTreeMap::new() };
+    let mut beliefs = Vec::new();
+    for call in &task.calls {
+        let belief = acting.perform(call).await?;
+        if call.is_mutation {
+            beliefs.push((call, belief));
+        }
+        tokio::time::sleep(case.scale.think).await;
+    }
+    // A client that leaves ends what waits for it; effects that have begun come to their end.
+    acting.client = None;
+    acting.seat.settle().await;
+    let truth = acting.seat.truth()?;
+    let not: Vec<_> = beliefs
+        .iter()
+        .filter(|(_, belief)| matches!(belief, Belief::Not { .. }))
+        .map(|(call, _)| call.intent)
+        .collect();
+    let audit = audit(&task, task.calls.len(), &not, &truth);
+    let whole = worlds::audit(&task, task.calls.len(), &[], &truth);
+    let mut score = acting.score;
+    score.settle(&beliefs, &truth);
+    score.duplicates = whole.duplicates;
+    score.state_right = audit.state_right;
+    score.is_clean = score.state_right
+        && score.is_truthful()
+        && score.duplicates == 0
+        && score.garbage == 0
+        && beliefs.iter().all(|(_, belief)| matches!(belief, Belief::Done | Belief::Not { excused: true }));
+    Ok(score)
+}
+
+impl Acting<'_> {
+    async fn perform(&mut self, call: &Scripted) -> Result<Belief> {
+        let mut belief = Belief::Open;
+        for attempt in 1..=TRIES {
+            let heard = self.ask(call).await?;
+            self.note(call, &heard, belief)?;
+            // Later answers speak of later calls; what was done once stays done.
+            if belief != Belief::Done {
+                belief = heard.belief;
+            }
+            let is_last = attempt == TRIES || self.case.agent == Agent::Once;
+            if !heard.is_error || is_last {
+                if self.case.agent == Agent::Once && belief == Belief::Open {
+                    belief = self.follow_up(heard.step.as_deref()).await?;
+                }
+                break;
+            }
+        }
+        if call.is_mutation && !matches!(belief, Belief::Not { .. }) {
+            *self.accounted.entry(key(call)).or_default() += 1;
+        }
+        Ok(belief)
+    }
+
+    /// An answer that denies an effect which the ledger has is a lie at once, whatever comes later.
+    fn note(&mut self, call: &Scripted, heard: &Heard, before: Belief) -> Result<()> {
+        self.score.garbage += usize::from(heard.garbage);
+        if !call.is_mutation || !matches!(heard.belief, Belief::Not { .. }) || before == Belief::Done {
+            return Ok(());
+        }
+        let (key, entries) = (key(call), self.seat.entries()?);
+        let had = entries.iter().filter(|entry| entry.hash == key).count();
+        if had > self.accounted.get(&key).copied().unwrap_or(0) {
+            self.score.told_not_though_applied += 1;
+            self.score.told_not.push(key);
+        }
+        Ok(())
+    }
+
+    /// One call with the trouble of this case.
+    async fn ask(&mut self, call: &Scripted) -> Result<Heard> {
+        let strikes = self.random.unit() < RATE;
+        let patience = self.case.scale.patience;
+        let mut options = CallOptions::within(patience);
+        match self.case.trouble {
+            Trouble::Twice => options.twice = strikes,
+            Trouble::Kill if strikes => return self.ask_and_kill(call, options).await,
+            Trouble::SameId | Trouble::NewId if strikes => {
+                let id = format!("call-{}", self.random.next() % 1_000_000);
+                let hurry = Duration::from_millis(self.random.below(40) as u64);
+                let first = CallOptions::within(hurry).id(id.clone());
+                let heard = self.send(call, &first).await?;
+                // Whoever got an answer has no reason to ask again.
+                if heard.belief != Belief::Open || heard.garbage {
+                    return Ok(heard);
+                }
+                if self.case.trouble == Trouble::SameId {
+                    options = options.id(id);
+                }
+            }
+            _ => {}
+        }
+        self.send(call, &options).await
+    }
+
+    async fn ask_and_kill(&mut self, call: &Scripted, options: CallOptions) -> Result<Heard> {
+        let wait = Duration::from_millis(self.random.below(60) as u64);
+        if self.client.is_none() {
+            self.client = Some(self.seat.connect().await?);
+        }
+        let victim = self.client.as_ref().and_then(|client| self.seat.victim(client));
+        let killer = tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            victim.and_then(|id| Pid::from_raw(id.cast_signed())).map(|id| kill_process(id, Signal::KILL))
+        });
+        let heard = self.send(call, &options).await;
+        killer.await?;
+        self.score.kills += 1;
+        self.client = None;
+        self.seat.kill_gateway().await?;
+        heard
+    }
+
+    async fn send(&mut self, call: &Scripted, options: &CallOptions) -> Result<Heard> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => self.seat.connect().await?,
+        };
+        let answer = client.call(call.tool, call.args.clone(), options).await;
+        let heard = self.hear(call, &answer);
+        if !heard.broken {
+            self.client = Some(client);
+        }
+        Ok(heard)
+    }
+
+    fn hear(&self, call: &Scripted, answer: &Result<Answer, Error>) -> Heard {
+        let mut heard = Heard { belief: Belief::Open, is_error: true, garbage: false, step: None, broken: false };
+        match answer {
+            Ok(answer) => {
+                heard.is_error = answer.is_error;
+                heard.step = answer.guard_word("step").map(str::to_owned);
+                heard.belief = match (answer.guard_word("executed"), answer.is_error) {
+                    (Some("yes"), _) | (None, false) => Belief::Done,
+                    (Some("no"), _) => Belief::Not { excused: is_excused(answer) },
+                    (Some(_), _) => Belief::Open,
+                    (None, true) => Belief::Not { excused: true },
+                };
+                let is_receipt = !answer.is_error && answer.guard_word("code").is_none();
+                heard.garbage = is_receipt && !self.is_as_promised(call, answer);
+            }
+            Err(Error::Status(..) | Error::Rpc { .. }) => heard.belief = Belief::Not { excused: true },
+            Err(Error::Malformed(_)) => heard.garbage = true,
+            Err(Error::Timeout) => {}
+            Err(Error::Disconnected(_) | Error::Connect(_)) => heard.broken = true,
+        }
+        heard
+    }
+
+    /// Whether a success has the shape that the tool promises.
+    fn is_as_promised(&self, call: &Scripted, answer: &Answer) -> bool {
+        let Some(tool) = self.tools.iter().find(|tool| tool.name == call.tool) else { return false };
+        match &tool.output {
+            Some(schema) => {
+                let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let stated = answer.structured.as_ref().unwrap_or(&Value::Null);
+                required.into_iter().all(|name| stated.get(name).is_some_and(|value| !value.is_null()))
+            }
+            None => {
+                let text = answer.raw["content"][0]["text"].as_str().unwrap_or_default();
+                serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object())
+            }
+        }
+    }
+
+    /// Asks what has become of a step, as the gateway offers.
+    async fn follow_up(&mut self, step: Option<&str>) -> Result<Belief> {
+        let (Some(step), began) = (step, Instant::now()) else { return Ok(Belief::Open) };
+        while began.elapsed() < self.case.scale.follow {
+            let client = match self.client.take() {
+                Some(client) => client,
+                None => self.seat.connect().await?,
+            };
+            let options = CallOptions::within(self.case.scale.patience);
+            let told = client.call(STATUS_TOOL, json!({ "step": step }), &options).await;
+            self.client = Some(client);
+            match told.as_ref().ok().and_then(|answer| answer.guard_word("executed")) {
+                Some("yes") => return Ok(Belief::Done),
+                Some("no") => return Ok(Belief::Not { excused: true }),
+                _ => tokio::time::sleep(STATUS_EVERY).await,
+            }
+        }
+        Ok(Belief::Open)
+    }
+}
+
+/// The upstream did not do it, as opposed to a refusal of the gateway's own.
+fn is_excused(answer: &Answer) -> bool {
+    matches!(answer.guard_word("code"), Some("not_applied" | "upstream_unavailable"))
+}
+
+pub fn key(call: &Scripted) -> String {
+    call.args.as_object().map(|args| hash(call.tool, args)).unwrap_or_default()
+}
