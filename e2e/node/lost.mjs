@@ -4,7 +4,7 @@ export async function lost(peer, checks, { calls }) {
   for (const { name, given, as } of calls) {
     await checks.run(as, async () => {
       const result = await peer.call(peer.tool(name), given);
-      peer.asked[as] = result;
+      peer.results[as] = result;
     });
   }
 }

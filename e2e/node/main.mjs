@@ -21,6 +21,6 @@ export async function main(connect) {
     await { everything, filesystem, memory, lost }[wish.server](peer, checks, wish.server === 'everything' ? features : wish);
     await checks.run('closes', () => peer.client.close());
   }
-  console.log(JSON.stringify({ revision, checks: checks.found, asked: peer?.asked }));
+  console.log(JSON.stringify({ revision, checks: checks.found, asked: peer?.asked, results: peer?.results }));
   process.exit(0);
 }

@@ -1,5 +1,5 @@
 // What the scripts ask of a client, whichever SDK it is made of. `heard` keeps the notifications, `asked` counts what
-// the server asked the client.
+// the server asked the client, `results` keeps answers for the test to judge.
 
 export class Peer {
   /** @param client an SDK's client that is not yet connected; `spoken` how its handlers are named */
@@ -7,6 +7,7 @@ export class Peer {
     this.client = client;
     this.prefix = prefix;
     this.heard = [];
+    this.results = {};
     this.asked = { sampling: 0, elicitation: 0, roots: 0 };
     const hears = method => notification => this.heard.push({ method, params: notification.params });
     for (const method of [

@@ -1,6 +1,8 @@
 //! Peers that others wrote, as `e2e/install.sh` puts them into `e2e/node_modules` and `e2e/.venv`, run as processes that
 //! say what they saw as JSON.
 
+pub mod client;
+
 use crate::binary::skip;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! The built binary through its doors, against servers with a ledger: what it promises is counted, not believed.
 
+mod clients;
 mod conformance;
 mod effects;
 mod gateway;
+mod servers;
