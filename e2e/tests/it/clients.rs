@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use e2e::Gateway;
 use e2e::foreign::client::{ALL, Foreign};
+use e2e::foreign::{file, node};
+use e2e::gateway::wrap;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use testkit::Fault;
@@ -130,6 +132,37 @@ async fn a_lost_reply_that_nothing_can_tell_is_heard_as_unknown_and_never_as_fai
         }
     }
     each_once(&world.blind, 2 * ALL.len())
+}
+
+//= S-23
+#[tokio::test]
+async fn a_wrapped_server_that_dies_after_the_effect_is_heard_as_unknown_and_is_there_again() -> Result<()> {
+    let Some(node) = node()? else { return Ok(()) };
+    for client in ALL {
+        let place = tempfile::tempdir()?;
+        let lines = place.path().join("lines");
+        let server = [node.clone(), file("node/dies.mjs"), lines.clone()].map(|part| part.display().to_string());
+        let Some(wrapped) = wrap(place.path(), &[], &server)? else { return Ok(()) };
+        let wrapped = std::iter::once(wrapped.as_std().get_program()).chain(wrapped.as_std().get_args());
+        let command: Vec<_> = wrapped.map(|part| part.to_string_lossy().into_owned()).collect();
+        let call = |tool: &str, given: Value| json!({ "name": tool, "given": given, "as": tool });
+        let wish = json!({ "server": "lost", "command": command, "folder": place.path(), "calls": [
+            call("append", json!({ "line": "one" })),
+            call("append_typed", json!({ "line": "two" })),
+            call("list", json!({})),
+        ]});
+        let state = place.path().display().to_string();
+        let Some(report) = client.play(wish, &[("XDG_STATE_HOME", &state)]).await? else { return Ok(()) };
+        ensure!(report.failures().is_empty(), "{} throws: {:?}", client.name, report.failures());
+        for tool in ["append", "append_typed"] {
+            let guard = guard(&report.results[tool]).with_context(|| format!("{}, {tool}", client.name))?;
+            ensure!(guard["code"] == "outcome_unknown" && guard["executed"] == "unknown", "{}: {guard}", client.name);
+        }
+        let listed = &report.results["list"]["structuredContent"]["lines"];
+        ensure!(*listed == json!(["one", "two"]), "{}: {}", client.name, report.results["list"]);
+        ensure!(std::fs::read_to_string(&lines)? == "one\ntwo\n", "{}: each was done once", client.name);
+    }
+    Ok(())
 }
 
 async fn blind(client: Foreign, world: &World, to: &str) -> Result<Option<Value>> {

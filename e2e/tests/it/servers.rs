@@ -3,9 +3,12 @@
 use anyhow::{Context, Result, ensure};
 use e2e::Gateway;
 use e2e::foreign::client::{self, Foreign, Report, reference_server};
+use e2e::foreign::{self, Service};
 use e2e::gateway::wrap;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
 
 const SERVERS: [&str; 3] = ["everything", "filesystem", "memory"];
 
@@ -52,6 +55,24 @@ async fn pypi_fastmcp_uses_every_server_through_every_door() -> Result<()> {
 #[tokio::test]
 async fn pypi_fastmcp_with_the_older_handshake_uses_every_server_through_every_door() -> Result<()> {
     through_every_door(client::PYPI_FASTMCP_OLDER).await
+}
+
+#[tokio::test]
+async fn a_server_over_http_is_used_as_one_over_pipes_is() -> Result<()> {
+    let Some(node) = foreign::node()? else { return Ok(()) };
+    let mut command = Command::new(node);
+    command.arg(foreign::file("node/everything-http.mjs")).stderr(Stdio::null());
+    let server = Service::start(command).await?;
+    let policy = format!("upstreams:\n  web: {{ mcp: {{ url: {:?} }} }}\n", server.url);
+    let Some(gateway) = Gateway::start(&policy).await? else { return Ok(()) };
+    let mut failures = Vec::new();
+    for client in [client::NPM_SDK_1, client::NPM_CLIENT_2, client::PYPI_MCP] {
+        let wish = json!({ "server": "everything", "folder": "/tmp", "url": gateway.url_of("web") });
+        let Some(report) = client.play(wish, &[]).await? else { return Ok(()) };
+        failures.extend(report.failures().into_iter().map(|why| format!("{}: {why}", client.name)));
+    }
+    ensure!(failures.is_empty(), "{}\n{}", failures.join("\n"), gateway.log());
+    Ok(())
 }
 
 async fn through_every_door(client: Foreign) -> Result<()> {
