@@ -4,8 +4,9 @@ mod binary;
 pub mod effects;
 pub mod foreign;
 pub mod gateway;
+pub mod kills;
 pub mod server;
 
-pub use binary::binary;
+pub use binary::{binary, failpoints_binary};
 pub use gateway::{Gateway, wrap};
 pub use server::Server;

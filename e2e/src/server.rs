@@ -78,6 +78,21 @@ impl Server {
         Ok(serde_json::from_str(&self.admin("GET", "truth", "").await?)?)
     }
 
+    /// Waits until it works on nothing any more.
+    ///
+    /// # Errors
+    /// It cannot be reached, or does not come to rest.
+    pub async fn quiet(&self) -> Result<()> {
+        let began = std::time::Instant::now();
+        while self.admin("GET", "busy", "").await? != "0" {
+            if began.elapsed() > START_WAIT {
+                bail!("wait for the server: it still works after {START_WAIT:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
     async fn admin(&self, method: &str, what: &str, body: &str) -> Result<String> {
         let (status, answer) = crate::gateway::http(self.address(), method, &format!("/admin/{what}"), body).await?;
         if status >= 400 {

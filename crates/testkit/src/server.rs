@@ -36,7 +36,7 @@ pub struct Options {
     pub revisions: Vec<&'static str>,
     /// Answer requests over HTTP with an event stream instead of JSON.
     pub event_stream: bool,
-    /// Serve `/admin/fault`, `/admin/truth` and `/admin/struck` beside MCP. For tests.
+    /// Serve `/admin/{fault,truth,struck,busy}` beside MCP. For tests.
     pub admin: bool,
 }
 

@@ -4,4 +4,5 @@ mod clients;
 mod conformance;
 mod effects;
 mod gateway;
+mod kills;
 mod servers;

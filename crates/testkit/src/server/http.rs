@@ -246,6 +246,7 @@ fn answer(service: &Service, status: StatusCode, handled: Handled, session: Opti
 async fn admin(service: &Service, request: Request<Incoming>) -> Answer {
     match (request.method().clone(), request.uri().path()) {
         (Method::GET, "/admin/truth") => rpc(StatusCode::OK, &service.world.truth()),
+        (Method::GET, "/admin/busy") => rpc(StatusCode::OK, &json!(service.calls.len())),
         (Method::GET, "/admin/struck") => rpc(StatusCode::OK, &json!(service.faults.struck())),
         (Method::POST, "/admin/fault") => {
             let Ok(body) = Limited::new(request.into_body(), MESSAGE_MAX).collect().await else {
