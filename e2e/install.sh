@@ -22,13 +22,14 @@ node_parts() {
 
 python_parts() {
   local wanted
-  wanted=$(digest requirements.txt)
+  wanted=$(digest requirements.in requirements.txt)
   if [ "$(cat .venv/.pins 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c 'import mcp, fastmcp' 2>/dev/null; then
     return 0
   fi
   rm -rf .venv
   python3 -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
+  # Constraints, not a list: another Python version may need a package more.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -r requirements.in
   .venv/bin/python -m compileall -q .venv/lib >/dev/null 2>&1 || true
   printf '%s\n' "$wanted" >.venv/.pins
 }
