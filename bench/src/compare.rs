@@ -54,6 +54,7 @@ pub enum Line {
     WriteReadback,
     Peer,
     Bare,
+    BareSqlite,
 }
 
 /// One measurement with what the target used meanwhile.
@@ -114,8 +115,10 @@ pub fn run(options: &Options) -> Result<()> {
             samples.entry((line, Load::PacedBesideWriters)).or_default().push(sample);
         }
         for callers in CONNECTIONS {
-            let sample = bare_program(&folder, callers, options.seconds)?;
-            samples.entry((Line::Bare, Load::Closed(callers))).or_default().push(sample);
+            for (line, store) in [(Line::Bare, "file"), (Line::BareSqlite, "sqlite")] {
+                let sample = bare_program(&folder, store, callers, options.seconds)?;
+                samples.entry((line, Load::Closed(callers))).or_default().push(sample);
+            }
         }
         say(&format!("round {round} of {}", options.rounds))?;
     }
@@ -193,11 +196,12 @@ impl Generator {
     }
 }
 
-fn bare_program(folder: &std::path::Path, callers: usize, seconds: f64) -> Result<Sample> {
+fn bare_program(folder: &std::path::Path, store: &str, callers: usize, seconds: f64) -> Result<Sample> {
     let out = Command::new("taskset")
         .args(["-c", &MEASURED.to_string()])
         .arg(std::env::current_exe()?)
-        .args(["bare", "--callers", &callers.to_string(), "--seconds", &seconds.to_string(), "--folder"])
+        .args(["bare", "--store", store, "--callers", &callers.to_string(), "--seconds", &seconds.to_string()])
+        .arg("--folder")
         .arg(folder)
         .output()?;
     ensure!(out.status.success(), "the bare program failed: {}", String::from_utf8_lossy(&out.stderr));

@@ -36,7 +36,15 @@ pub fn run(options: &Options) -> Result<()> {
     let bare = Command::new("taskset")
         .args(["-c", &MEASURED.to_string()])
         .arg(std::env::current_exe()?)
-        .args(["bare", "--callers", &options.connections.to_string(), "--seconds", &options.seconds.to_string()])
+        .args([
+            "bare",
+            "--store",
+            "sqlite",
+            "--callers",
+            &options.connections.to_string(),
+            "--seconds",
+            &options.seconds.to_string(),
+        ])
         .arg("--folder")
         .arg(&folder)
         .output()?;
