@@ -125,11 +125,6 @@ fn object(members: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-/// Replaces one stretch of bytes.
-pub fn splice(bytes: &[u8], range: Range<usize>, text: &[u8]) -> Bytes {
-    Bytes::from([&bytes[..range.start], text, &bytes[range.end..]].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use crate::conversation::Conversation;
 use crate::keys;
+use crate::known::Known;
 use crate::seam::{Guard, Upstreams};
 use crate::settings::Settings;
 use http::HeaderMap;
@@ -96,6 +97,7 @@ pub(crate) struct Core {
     pub settings: Settings,
     pub guard: Arc<dyn Guard>,
     pub upstreams: Arc<dyn Upstreams>,
+    pub known: Known,
     pub tasks: TaskTracker,
     /// Set when nothing new may begin.
     pub stop: CancellationToken,
@@ -118,7 +120,7 @@ impl Hub {
     /// Has to be called inside of a Tokio runtime.
     pub fn new(settings: Settings, guard: Arc<dyn Guard>, upstreams: Arc<dyn Upstreams>) -> Arc<Self> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let core = Arc::new(Core { settings, guard, upstreams, tasks, stop });
+        let core = Arc::new(Core { settings, guard, upstreams, known: Known::default(), tasks, stop });
         Arc::new(Self { core, book: Mutex::default() })
     }
 
@@ -164,6 +166,16 @@ impl Hub {
         (!found.is_closed() && found.caller() == caller && found.scope() == scope).then_some(found)
     }
 
+    /// Of one message of a client.
+    pub fn limits(&self) -> &mcp::Limits {
+        &self.core.settings.limits
+    }
+
+    /// Is cancelled when the gateway shuts down.
+    pub fn stopping(&self) -> CancellationToken {
+        self.core.stop.clone()
+    }
+
     /// May requests be sent here?
     pub fn is_ready(&self) -> bool {
         !self.core.stop.is_cancelled()
@@ -186,7 +198,8 @@ impl Hub {
         let idle = self.core.settings.idle;
         let mut book = self.book.lock();
         for conversation in book.all() {
-            if conversation.idle() >= Some(idle) {
+            conversation.drop_stale();
+            if conversation.idle().is_some_and(|quiet| quiet >= idle) {
                 conversation.close();
             }
         }

@@ -1,9 +1,8 @@
 //! What names a call and its run, in every spelling in use.
 
 use crate::hub::Origin;
-use crate::message::scan;
 use bytes::Bytes;
-use checks::json::{Item, ItemKind};
+use checks::json::{self, Item, ItemKind, Limits};
 use runtime::Run;
 
 /// `_meta` members that carry an idempotency key.
@@ -20,6 +19,9 @@ const RUN_META: &str = "cofferdam/run";
 pub const RUN_HEADER: &str = "cofferdam-run";
 pub const KEY_HEADER: &str = "idempotency-key";
 
+/// The message was bounded when it was read.
+const LIMITS: Limits = Limits { bytes: usize::MAX, depth: json::DEPTH_CEILING, values: json::VALUES_MAX };
+
 /// Longest name of a run or a model's call; a longer one names nothing.
 const NAME_MAX: usize = 255;
 
@@ -35,13 +37,16 @@ pub struct Named {
 
 /// Reads the names from `params` and the headers. A key that is no text counts as a key that cannot be used: the guard
 /// refuses it, it is never ignored.
-pub fn of(params: Option<&Bytes>, origin: &Origin) -> Named {
+///
+/// # Errors
+/// Two readers could read the params differently: a member appears twice, a string is no text.
+pub fn of(params: &Bytes, origin: &Origin) -> Result<Named, json::Error> {
     let run = origin.run.as_deref().and_then(name);
     let trace = origin.traceparent.as_deref().and_then(trace_id);
     let mut named = Named { run, trace, ..Named::default() };
     // Too long or odd is passed on, so that it is refused instead of ignored.
     named.keys.extend(origin.idempotency_key.clone());
-    let Some(document) = params.and_then(|params| scan(params)) else { return named };
+    let document = json::scan(params, &LIMITS)?;
     let params = document.root();
     if let Some(meta) = params.get("_meta") {
         for spelling in KEY_META {
@@ -54,7 +59,7 @@ pub fn of(params: Option<&Bytes>, origin: &Origin) -> Named {
         named.trace = named.trace.take().or(trace);
     }
     add(&mut named.keys, params.get("idempotencyKey"));
-    named
+    Ok(named)
 }
 
 fn add(keys: &mut Vec<String>, item: Option<Item<'_>>) {
@@ -113,7 +118,7 @@ mod tests {
     }
 
     fn named(params: &str, origin: &Origin) -> Named {
-        of(Some(&Bytes::copy_from_slice(params.as_bytes())), origin)
+        of(&Bytes::copy_from_slice(params.as_bytes()), origin).expect("unambiguous JSON")
     }
 
     //= S-09

@@ -4,16 +4,21 @@
 //! is answered from what all upstreams say together, or is translated between the eras.
 #![forbid(unsafe_code)]
 
+mod call;
+mod code;
 mod conversation;
 mod edit;
 mod exchange;
 mod hub;
 mod keys;
+mod known;
+mod link;
 mod mailbox;
 mod message;
 mod own_stream;
 mod seam;
 mod settings;
+mod stdio;
 mod told;
 
 pub use conversation::Conversation;
@@ -23,4 +28,5 @@ pub use keys::{KEY_HEADER, RUN_HEADER};
 pub use own_stream::OwnStream;
 pub use seam::{Event, Guard, Pending, Status, Upstreams};
 pub use settings::Settings;
+pub use stdio::{Error as StdioError, serve_stdio};
 pub use told::STATUS_TOOL;

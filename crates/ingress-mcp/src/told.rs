@@ -8,12 +8,20 @@ mod result;
 use crate::message::quoted;
 use runtime::Stop;
 use std::fmt::Write as _;
-use vocab::{Code, Executed, Retryable, StepId};
+use vocab::{Code, Executed, Retryable, StepId, Verification};
 
-pub use result::{Released, clean, release};
+pub use result::{Released, release};
 
 /// The gateway's own tool, as agents see it.
 pub const STATUS_TOOL: &str = "cofferdam__status";
+
+/// How it is listed.
+pub const STATUS_ENTRY: &str = concat!(
+    r#"{"name":"cofferdam__status","title":"Status of a guarded step","description":"Tells what is known of a tool call "#,
+    r#"that the gateway guards: whether it was executed, and how that is known. Without a step: the open ones."#,
+    r#"","inputSchema":{"type":"object","properties":{"step":{"type":"string","description":"The step id that "#,
+    r#"a notice of the gateway names."}}},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#
+);
 
 /// Longest `why` in the text; the machine form has all of it.
 const WHY_WORDS_MAX: usize = 40;
@@ -31,9 +39,42 @@ pub fn stopped(stop: &Stop, run: &str, own_tools: bool) -> String {
     out
 }
 
+/// A call that never became a step, as a result: nothing was sent.
+pub fn refused(code: Code, tool: &str, upstream: &str, why: &str, own_tools: bool) -> String {
+    let stop = Stop {
+        code,
+        executed: Executed::No,
+        step: StepId::default(),
+        earlier: None,
+        tool: tool.into(),
+        upstream: upstream.into(),
+        why: why.to_owned(),
+        verification: Verification::None,
+        retry_after: None,
+        next_probe: None,
+        success: false,
+    };
+    let mut guard = Fields::default();
+    guard.text("verdict", "refuse");
+    guard.text("code", code.as_str());
+    guard.text("executed", Executed::No.as_str());
+    guard.text("retryable", code.retryable().as_str());
+    guard.text("why", why);
+    guard.text("verification", Verification::None.as_str());
+    format!(
+        r#"{{"content":[{{"type":"text","text":{}}}],"isError":true,"resultType":"complete","_meta":{{"cofferdam/guard":{}}}}}"#,
+        quoted(&words(&stop, own_tools, false)),
+        guard.finish()
+    )
+}
+
 //= S-26
 /// The words. Order: who stopped it, what was executed, why, what not to do, what to do, what is known.
 pub fn text(stop: &Stop, own_tools: bool) -> String {
+    words(stop, own_tools, true)
+}
+
+fn words(stop: &Stop, own_tools: bool, is_step: bool) -> String {
     let step = stop.step;
     let mut lines = vec![headline(stop), executed(stop)];
     let why = shortened(&stop.why);
@@ -41,10 +82,13 @@ pub fn text(stop: &Stop, own_tools: bool) -> String {
         lines.push(format!("Why: {why}"));
     }
     lines.push(bar(stop));
-    let may = may(stop, own_tools);
+    let may = may(stop, own_tools && is_step);
     if !may.is_empty() {
         let numbered: Vec<String> = may.iter().enumerate().map(|(at, way)| format!("{}) {way}", at + 1)).collect();
         lines.push(format!("You may: {}", numbered.join("  ")));
+    }
+    if !is_step {
+        return lines.join("\n");
     }
     let mut last = format!("Step {step}. Verification: {}.", stop.verification.as_str());
     if let Some(earlier) = stop.earlier {

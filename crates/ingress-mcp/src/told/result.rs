@@ -16,7 +16,6 @@ pub struct Released<'a> {
     pub verification: Verification,
     pub replayed: bool,
     pub notice: Option<&'a str>,
-    pub mutation: bool,
 }
 
 /// A result as the agent gets it. One that needs nothing said keeps every byte.

@@ -1,7 +1,8 @@
+use super::result::clean;
 use super::*;
 use bytes::Bytes;
 use std::time::Duration;
-use vocab::{Unverified, Verification};
+use vocab::Unverified;
 
 fn stop(code: Code, why: &str) -> Stop {
     Stop {
@@ -93,7 +94,7 @@ fn no_text_is_longer_than_a_hundred_and_twenty_words() {
 }
 
 fn released<'a>(notice: Option<&'a str>, replayed: bool) -> Released<'a> {
-    Released { verification: Verification::Verified, replayed, notice, mutation: true }
+    Released { verification: Verification::Verified, replayed, notice }
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! How the attempts of one call reach their upstream: over the warm session of the client that called.
+
+use crate::conversation::channel::{Channel, parse};
+use crate::conversation::flight::Flight;
+use crate::conversation::{Conversation, result_of};
+use crate::message::quoted;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use mcp::bridge::Onward;
+use mcp::{Envelope, json, splice};
+use parking_lot::Mutex;
+use runtime::{Attempt, Link};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio_util::sync::CancellationToken;
+use upstream::RequestOptions;
+use vocab::{Failure, FailureKind, Name};
+
+#[derive(Clone)]
+pub struct CallLink(Arc<Call>);
+
+struct Call {
+    conversation: Arc<Conversation>,
+    flight: Arc<Flight>,
+    upstream: Name,
+    /// The client's message, with the tool's name as the upstream knows it.
+    message: Envelope,
+    channel: Mutex<Option<Arc<Channel>>>,
+    is_cancelled: AtomicBool,
+    /// Ends what is in flight where closing the stream is how one cancels.
+    cut: CancellationToken,
+}
+
+impl CallLink {
+    pub fn new(conversation: &Arc<Conversation>, flight: &Arc<Flight>, upstream: &Name, message: Envelope) -> Self {
+        Self(Arc::new(Call {
+            conversation: Arc::clone(conversation),
+            flight: Arc::clone(flight),
+            upstream: Arc::clone(upstream),
+            message,
+            channel: Mutex::default(),
+            is_cancelled: AtomicBool::new(false),
+            cut: CancellationToken::new(),
+        }))
+    }
+}
+
+impl Call {
+    async fn open(&self) -> Result<Arc<Channel>, Failure> {
+        let channel = self.conversation.channel(&self.upstream, &self.flight.hello).await?;
+        *self.channel.lock() = Some(Arc::clone(&channel));
+        Ok(channel)
+    }
+
+    async fn send(&self, attempt: Attempt) -> Result<Bytes, Failure> {
+        let channel = self.open().await?;
+        let message = self.message_of(&channel, &attempt)?;
+        let options = RequestOptions { headers: attempt.headers, timeout: None };
+        self.conversation.level_for(&self.flight, &channel).await;
+        let sent = channel.exchange(&self.conversation, &self.flight, message, options);
+        let response = tokio::select! {
+            response = sent => response?,
+            () = self.cut.cancelled() => {
+                return Err(Failure::new(FailureKind::CancelSent, "the caller cancelled it"));
+            }
+        };
+        result_of(&response)
+    }
+
+    /// The client's message with what this attempt adds.
+    fn message_of(&self, channel: &Channel, attempt: &Attempt) -> Result<Bytes, Failure> {
+        let unreadable = |_: json::Error| Failure::new(FailureKind::NotSent, "the call cannot be written");
+        let mut message = self.message.clone();
+        if attempt.args.is_some() || !attempt.meta.is_empty() {
+            let mut bytes = message.into_bytes();
+            if let Some(args) = &attempt.args {
+                bytes = splice::set(&bytes, &["params", "arguments"], args).map_err(unreadable)?;
+            }
+            let meta: Vec<(&str, &[u8])> = attempt.meta.iter().map(|(name, value)| (&**name, &value[..])).collect();
+            if !meta.is_empty() {
+                bytes = splice::set_all(&bytes, &["params", "_meta"], &meta).map_err(unreadable)?;
+            }
+            message = parse(bytes)?;
+        }
+        match self.conversation.translated(&self.flight, channel, &message) {
+            Ok(Onward::Forward(bytes)) => Ok(bytes),
+            Ok(_) => Err(Failure::new(FailureKind::NotSent, "the upstream's era has no such call")),
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+
+    async fn read(&self, tool: Name, args: Bytes) -> Result<Bytes, Failure> {
+        let open = self.channel.lock().clone().filter(|channel| !channel.is_closed());
+        let channel = match open {
+            Some(channel) => channel,
+            None => self.open().await?,
+        };
+        let response = self.conversation.ask_own(&channel, "tools/call", &call_params(&tool, &args)).await?;
+        result_of(&response)
+    }
+}
+
+impl Link for CallLink {
+    fn send(&self, attempt: Attempt) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let call = Arc::clone(&self.0);
+        Box::pin(async move { call.send(attempt).await })
+    }
+
+    fn read(&self, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let call = Arc::clone(&self.0);
+        Box::pin(async move { call.read(tool, args).await })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.channel.lock().as_ref().map_or_else(|| self.0.conversation.is_closed(), |channel| channel.is_closed())
+    }
+
+    fn cancel(&self) {
+        if self.0.is_cancelled.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Some(channel) = self.0.channel.lock().clone() else { return };
+        for id in channel.ids_of(&self.0.flight) {
+            channel.cancel(&id, Some(quoted("the caller cancelled it").as_bytes()));
+            if channel.is_stateless() {
+                channel.forget(&id);
+            }
+        }
+        if channel.is_stateless() {
+            self.0.cut.cancel();
+        }
+    }
+}
+
+/// `params` of a `tools/call` of our own.
+pub fn call_params(tool: &str, args: &[u8]) -> Vec<u8> {
+    [b"{\"name\":", quoted(tool).as_bytes(), b",\"arguments\":", args, b"}"].concat()
+}

@@ -1,0 +1,163 @@
+//! One client on a pipe: a message is a line, in both directions.
+
+use crate::conversation::Conversation;
+use crate::exchange::{Exchange, Out};
+use crate::hub::{Caller, Hub, Kind, Origin, Refused, Scope};
+use crate::message;
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::stream::SelectAll;
+use mcp::{envelope, splice};
+use runtime::{Arrival, Delivery};
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use vocab::Name;
+
+/// Why a pipe is not served any more.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("serve the client on the pipe: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Serves one client until its input ends, it goes away, or the gateway shuts down. Requests that are under way when the
+/// input ends are answered first.
+///
+/// # Errors
+/// There is no such upstream, or the pipe breaks.
+pub async fn serve_stdio(
+    hub: Arc<Hub>,
+    caller: Caller,
+    upstream: Name,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin,
+) -> Result<(), Error> {
+    let conversation = hub.conversation(caller, Scope::One(upstream), Kind::Pipe)?;
+    let served = serve(&hub, &conversation, input, output).await;
+    conversation.close();
+    Ok(served?)
+}
+
+async fn serve(
+    hub: &Hub,
+    conversation: &Arc<Conversation>,
+    input: impl AsyncRead + Unpin,
+    mut output: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let mut lines = Lines::of(input, hub.limits().bytes);
+    let mut own = conversation.own_stream();
+    let mut exchanges: SelectAll<Exchange> = SelectAll::new();
+    let stop = hub.stopping();
+    let mut is_open = true;
+    while is_open || !exchanges.is_empty() {
+        tokio::select! {
+            line = lines.next(), if is_open => match line? {
+                Line::Message(bytes) => {
+                    let exchange = conversation.receive(bytes, Origin::default());
+                    if !exchange.is_nothing() {
+                        exchanges.push(exchange);
+                    }
+                }
+                Line::TooLong => {
+                    let error = envelope::Error::TooLarge(hub.limits().bytes);
+                    let told = message::error(b"", error.code(), &error.to_string(), None);
+                    write(&mut output, &told, None).await?;
+                }
+                Line::End => is_open = false,
+            },
+            Some(out) = exchanges.next(), if !exchanges.is_empty() => {
+                let Out { message, delivery, .. } = out;
+                write(&mut output, &message, delivery).await?;
+            }
+            Some(message) = own.next() => write(&mut output, &message, None).await?,
+            () = stop.cancelled(), if is_open => is_open = false,
+        }
+    }
+    Ok(())
+}
+
+async fn write(output: &mut (impl AsyncWrite + Unpin), message: &Bytes, delivery: Option<Delivery>) -> io::Result<()> {
+    // A message that came over HTTP may hold line breaks between its members.
+    let mut line = BytesMut::from(&splice::one_line(message)[..]);
+    line.extend_from_slice(b"\n");
+    output.write_all(&line).await?;
+    output.flush().await?;
+    if let Some(delivery) = delivery {
+        delivery.report(Arrival::Flushed);
+    }
+    Ok(())
+}
+
+enum Line {
+    Message(Bytes),
+    /// Skipped to its end.
+    TooLong,
+    End,
+}
+
+/// Lines of a pipe, each within a limit. Dropping a read loses nothing.
+struct Lines<R> {
+    input: R,
+    buffer: BytesMut,
+    max: usize,
+    /// How much of the buffer holds no line break.
+    seen: usize,
+    is_skipping: bool,
+}
+
+/// Beyond the limit of a message: its line break and a carriage return.
+const SLACK: usize = 2;
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    fn of(input: R, max: usize) -> Self {
+        Self { input, buffer: BytesMut::with_capacity(8 * 1024), max, seen: 0, is_skipping: false }
+    }
+
+    async fn next(&mut self) -> io::Result<Line> {
+        loop {
+            if let Some(line) = self.buffered() {
+                return Ok(line);
+            }
+            self.buffer.reserve(8 * 1024);
+            if self.input.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(self.rest());
+            }
+        }
+    }
+
+    fn buffered(&mut self) -> Option<Line> {
+        loop {
+            let Some(at) = self.buffer[self.seen..].iter().position(|byte| *byte == b'\n') else {
+                self.seen = self.buffer.len();
+                if self.seen > self.max + SLACK {
+                    self.buffer.clear();
+                    self.seen = 0;
+                    self.is_skipping = true;
+                }
+                return None;
+            };
+            let line = self.buffer.split_to(self.seen + at).freeze();
+            self.buffer.advance(1);
+            self.seen = 0;
+            if std::mem::take(&mut self.is_skipping) || line.len() > self.max + SLACK {
+                return Some(Line::TooLong);
+            }
+            if !line.iter().all(u8::is_ascii_whitespace) {
+                return Some(Line::Message(line));
+            }
+        }
+    }
+
+    /// The last line may lack its break.
+    fn rest(&mut self) -> Line {
+        let rest = self.buffer.split().freeze();
+        self.seen = 0;
+        if self.is_skipping || rest.iter().all(u8::is_ascii_whitespace) {
+            return Line::End;
+        }
+        Line::Message(rest)
+    }
+}
