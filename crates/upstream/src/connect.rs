@@ -36,10 +36,7 @@ impl Opened {
     fn open(config: &Config, sink: &Sink) -> Result<Self, Failure> {
         match config.transport {
             Transport::Stdio { .. } => Stdio::spawn(config, sink.clone()).map(Self::Stdio),
-            Transport::Http { .. } => {
-                let client = config.known.client(config.connect_timeout)?;
-                Http::new(config, client, sink.clone()).map(Self::Http)
-            }
+            Transport::Http { .. } => Http::new(config, sink.clone()).map(Self::Http),
         }
     }
 

@@ -6,9 +6,12 @@
 mod body;
 mod classify;
 mod client;
+mod connection;
+mod dial;
 mod events;
 mod exchange;
 mod headers;
+mod pool;
 
 use crate::config::{Config, Transport};
 use crate::failure::{fail, not_sent};
@@ -35,7 +38,6 @@ pub struct Http {
 
 struct Shared {
     client: Client,
-    uri: Uri,
     /// What goes with each request: configured headers, marked as secret.
     headers: HeaderMap,
     session_id: OnceLock<HeaderValue>,
@@ -53,7 +55,7 @@ impl Http {
     ///
     /// # Errors
     /// The URL or a configured header cannot be used.
-    pub fn new(config: &Config, client: Client, sink: Sink) -> Result<Arc<Self>, Failure> {
+    pub fn new(config: &Config, sink: Sink) -> Result<Arc<Self>, Failure> {
         let Transport::Http { url, headers } = &config.transport else {
             return Err(not_sent("the upstream is not reached over HTTP"));
         };
@@ -62,9 +64,8 @@ impl Http {
             return Err(not_sent("the upstream's URL is neither http nor https"));
         }
         let shared = Shared {
-            client,
             headers: headers::configured(&uri, url.expose_secret(), headers)?,
-            uri,
+            client: config.known.client(&uri, config.connect_timeout)?,
             session_id: OnceLock::new(),
             settled: OnceLock::new(),
             pending: Pending::new(config.limits.calls_max),
@@ -101,7 +102,7 @@ impl Shared {
         let id = id.ok_or_else(|| not_sent("what was to be sent is no request"))?;
         // Taken for the id alone: the answer comes on the exchange's own stream.
         let _place = self.pending.enter(id.clone(), None)?;
-        let progress = body::Progress::default();
+        let progress = body::Progress::of(envelope.bytes());
         let exchanged = exchange::request(&self, &envelope, &id, &options, &progress);
         let stopped = self.stop.cancelled();
         let limit = async {
@@ -122,7 +123,7 @@ impl Shared {
         if self.pending.is_over() {
             return Err(not_sent("the session with the upstream is over"));
         }
-        let progress = body::Progress::default();
+        let progress = body::Progress::of(envelope.bytes());
         let posted = exchange::post(&self, &envelope, &progress);
         match tokio::time::timeout(POST_MAX, posted).await {
             Ok(posted) => posted,
@@ -137,11 +138,10 @@ impl Shared {
         if over || self.session_id.get().is_none() {
             return;
         }
-        let Ok(request) = headers::bare(&self, Method::DELETE) else {
-            return;
-        };
+        let request = headers::bare(&self, Method::DELETE);
+        let progress = body::Progress::of(&Bytes::new());
         // A courtesy: the server may refuse, and forgets idle sessions anyway.
-        if tokio::time::timeout(GOODBYE_MAX, self.client.send(request)).await.is_err() {
+        if tokio::time::timeout(GOODBYE_MAX, self.client.send(request, &progress)).await.is_err() {
             tracing::debug!("the upstream did not answer the end of a session");
         }
     }
@@ -195,3 +195,6 @@ impl Drop for Http {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

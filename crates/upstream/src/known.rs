@@ -3,6 +3,7 @@
 use crate::failure::not_sent;
 use crate::handshake::Era;
 use crate::http::Client;
+use http::Uri;
 use parking_lot::Mutex;
 use std::fmt;
 use std::time::Duration;
@@ -27,13 +28,12 @@ impl Known {
     }
 
     /// Connections are shared by all sessions with one upstream.
-    pub(crate) fn client(&self, connect_timeout: Duration) -> Result<Client, Failure> {
+    pub(crate) fn client(&self, uri: &Uri, connect_timeout: Duration) -> Result<Client, Failure> {
         let mut client = self.client.lock();
         match &*client {
             Some(client) => Ok(client.clone()),
             None => {
-                let new = Client::new(connect_timeout)
-                    .map_err(|()| not_sent("TLS cannot be set up: the system has no usable certificates"))?;
+                let new = Client::new(uri, connect_timeout).map_err(|error| not_sent(&error.to_string()))?;
                 Ok(client.insert(new).clone())
             }
         }

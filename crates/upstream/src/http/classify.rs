@@ -3,42 +3,27 @@
 use crate::failure::fail;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use hyper_util::client::legacy;
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 use vocab::{Failure, FailureKind};
 
 /// An error before the head of the answer. The connection's part only: see `Progress::explain` for the body's.
-pub fn client(error: &legacy::Error) -> Failure {
-    if !error.is_connect() {
-        return stream(error);
-    }
-    let handshake = causes(error).any(|cause| {
-        cause.is::<rustls::Error>()
-            || cause.downcast_ref::<io::Error>().is_some_and(|io| {
-                io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-                    || io.kind() == io::ErrorKind::UnexpectedEof
-            })
+pub fn head(error: &(dyn Error + 'static)) -> Failure {
+    let is_refused = causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|h2| {
+        // A stream ends with a GOAWAY of the other side only if the last stream id in it is below its own.
+        h2.is_remote() && (h2.is_go_away() || (h2.is_reset() && h2.reason() == Some(h2::Reason::REFUSED_STREAM)))
     });
-    if handshake {
-        return fail(FailureKind::Tls, "the TLS handshake with the upstream failed");
+    if is_refused {
+        return fail(FailureKind::StreamRefused, "the upstream refused the stream");
     }
-    let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
-    let why = io.map_or_else(|| "no connection".to_owned(), |io| io.kind().to_string());
-    fail(FailureKind::Connect, &format!("the upstream cannot be reached: {why}"))
+    stream(error)
 }
 
-/// An error on a connection that was there, also in the middle of an answer.
+/// An error in the middle of an answer: whatever it says, the request was there.
 pub fn stream(error: &(dyn Error + 'static)) -> Failure {
     let mut found = fail(FailureKind::Reset, "the connection to the upstream broke");
     for cause in causes(error) {
-        if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-            let refused = h2.is_reset() && h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM);
-            if refused {
-                return fail(FailureKind::StreamRefused, "the upstream refused the stream");
-            }
-        }
         if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
             if hyper.is_incomplete_message() {
                 found = fail(FailureKind::Eof, "the upstream closed the connection before its answer was complete");

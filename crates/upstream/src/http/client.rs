@@ -1,72 +1,125 @@
-//! The HTTP client of one upstream: pooled connections, and nothing done twice.
+//! The HTTP client of one upstream: warm connections, and nothing done twice.
 
-use super::body::Outgoing;
+use super::body::{Outgoing, Progress};
 use super::classify;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use super::connection::Body;
+use super::dial::{Dialled, Dialler};
+use super::pool::Pool;
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::client::conn::http2;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::Failure;
 
-/// Node's servers close a connection that was quiet for five seconds. A request that meets the close on its way has an
-/// unknown outcome, so a connection is not used again after a shorter quiet.
-const IDLE_MAX: Duration = Duration::from_secs(4);
-const IDLE_CONNECTIONS_MAX: usize = 64;
-
 /// Cloning shares the connections.
 #[derive(Clone)]
-pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Outgoing>,
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    pool: Arc<Pool>,
+    dialler: Dialler,
+    uri: Uri,
+    /// The URL as HTTP/1.1 wants it: without scheme and authority, which go into `Host`.
+    path: Uri,
+    host: HeaderValue,
+}
+
+/// Why a client cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    #[error("the upstream's URL cannot be used")]
+    Url,
+    #[error("the system has no usable certificates for TLS")]
+    Certificates,
 }
 
 impl Client {
     /// # Errors
-    /// The system's certificates cannot be read.
-    pub fn new(connect_timeout: Duration) -> Result<Self, ()> {
-        tls().map(|tls| Self::with_tls(tls, connect_timeout))
+    /// The URL cannot be used, or there are no certificates to trust.
+    pub fn new(uri: &Uri, connect_timeout: Duration) -> Result<Self, Unusable> {
+        let tls = if uri.scheme_str() == Some("https") { Some(tls()?) } else { None };
+        Self::with_tls(uri, tls, connect_timeout)
     }
 
-    pub fn with_tls(tls: rustls::ClientConfig, connect_timeout: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(connect_timeout));
-        connector.set_keepalive(Some(Duration::from_secs(60)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(connector);
-        let inner = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            // It re-sends what it believes unstarted, uncounted. Whether to send again is the engine's to say.
-            .retry_canceled_requests(false)
-            .http1_max_headers(128)
-            .http1_max_buf_size(256 * 1024)
-            .http2_max_header_list_size(64 * 1024)
-            .build(connector);
-        Self { inner }
+    pub fn with_tls(uri: &Uri, tls: Option<rustls::ClientConfig>, connect_timeout: Duration) -> Result<Self, Unusable> {
+        let tls = tls.map(|mut tls| {
+            tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            Arc::new(tls)
+        });
+        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let host = uri.authority().map(http::uri::Authority::as_str).ok_or(Unusable::Url)?;
+        let default = if tls.is_some() { ":443" } else { ":80" };
+        let inner = Inner {
+            pool: Arc::default(),
+            // TCP and TLS each get a share, so that their failures are told apart from a late handshake.
+            dialler: Dialler::new(uri.clone(), tls, connect_timeout / 3),
+            uri: uri.clone(),
+            path: path.parse().map_err(|_| Unusable::Url)?,
+            host: host.strip_suffix(default).unwrap_or(host).parse().map_err(|_| Unusable::Url)?,
+        };
+        Ok(Self(Arc::new(inner)))
     }
 
-    /// Sends a request once, and waits for the head of its answer.
+    /// Sends a request once, and waits for the head of its answer. Whoever waits drives the connection.
     ///
     /// # Errors
-    /// Classified by what the connection saw; the caller knows how far its body got.
-    pub async fn send(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, Failure> {
-        self.inner.request(request).await.map_err(|error| classify::client(&error))
+    /// What the connection saw, as far as the body's own way allows to say it.
+    //= G1
+    pub async fn send(&self, request: Request<Outgoing>, progress: &Progress) -> Result<Response<Body>, Failure> {
+        if let Some(shared) = self.0.pool.shared() {
+            return self.send_shared(shared, request, progress).await;
+        }
+        // One that is found closed before anything was written is passed over: the request is still whole.
+        let mut connection = match self.0.pool.take() {
+            Some(warm) => warm,
+            None => match self.0.dialler.dial(self.0.pool.tracker()).await? {
+                Dialled::Http1(new) => new,
+                Dialled::Http2(shared) => {
+                    self.0.pool.share(shared.clone());
+                    return self.send_shared(shared, request, progress).await;
+                }
+            },
+        };
+        let (mut head, body) = request.into_parts();
+        head.uri = self.0.path.clone();
+        head.headers.insert(HOST, self.0.host.clone());
+        progress.begin(Some(connection.written()));
+        match connection.send(Request::from_parts(head, body)).await {
+            Ok(response) => Ok(response.map(|body| Body::new(body, Some(connection), self.0.pool.clone()))),
+            Err(error) => Err(progress.explain(classify::head(&error))),
+        }
+    }
+
+    async fn send_shared(
+        &self,
+        mut shared: http2::SendRequest<Outgoing>,
+        mut request: Request<Outgoing>,
+        progress: &Progress,
+    ) -> Result<Response<Body>, Failure> {
+        *request.uri_mut() = self.0.uri.clone();
+        progress.begin(None);
+        match shared.send_request(request).await {
+            Ok(response) => Ok(response.map(|body| Body::new(body, None, self.0.pool.clone()))),
+            Err(error) => Err(progress.explain(classify::head(&error))),
+        }
     }
 }
 
 /// ring is the one provider, named here so that no other crate's features can leave the choice open.
-fn tls() -> Result<rustls::ClientConfig, ()> {
+fn tls() -> Result<rustls::ClientConfig, Unusable> {
+    let mut roots = rustls::RootCertStore::empty();
+    // Some systems list certificates that are none; the others count.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(Unusable::Certificates);
+    }
+    trusting(roots)
+}
+
+/// TLS that trusts these roots and no others.
+pub fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Unusable> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(hyper_rustls::ConfigBuilderExt::with_native_roots(config.map_err(drop)?).map_err(drop)?.with_no_client_auth())
+    Ok(config.map_err(|_| Unusable::Certificates)?.with_root_certificates(roots).with_no_client_auth())
 }

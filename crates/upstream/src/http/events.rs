@@ -1,13 +1,13 @@
 //! Event streams of an upstream: the stream of a request, taken up again when it breaks, and the session's own.
 
+use super::body::Progress;
+use super::connection::Body;
 use super::exchange::{Taken, media_type, take};
 use super::{Shared, classify, headers};
 use crate::failure::fail;
 use crate::session::{Incoming, Related};
 use bytes::Bytes;
 use http::StatusCode;
-use http_body_util::BodyExt;
-use hyper::body::Incoming as Body;
 use mcp::sse::{self, Parser};
 use mcp::{Envelope, Kind, Revision};
 use std::sync::Arc;
@@ -80,7 +80,10 @@ pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Res
     let mut idle = 0;
     loop {
         let broken = match read_answer(shared, &mut stream, id).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                stream.body.finish();
+                return Ok(answer);
+            }
             // What came cannot be read: asking for the rest would not help.
             Err(failure) if !matches!(failure.kind, FailureKind::Eof | FailureKind::Reset) => return Err(failure),
             Err(failure) => failure,
@@ -145,7 +148,9 @@ async fn open(shared: &Shared, last_event: Option<&str>) -> Opened {
     let Ok(request) = headers::get(shared, last_event) else {
         return Opened::Refused;
     };
-    let Ok(Ok(response)) = tokio::time::timeout(shared.connect_timeout, shared.client.send(request)).await else {
+    let progress = Progress::of(&Bytes::new());
+    let sent = shared.client.send(request, &progress);
+    let Ok(Ok(response)) = tokio::time::timeout(shared.connect_timeout, sent).await else {
         return Opened::Failed;
     };
     let status = response.status();

@@ -1,6 +1,7 @@
 //! One message over HTTP: a POST, and whatever answers it.
 
 use super::body::Progress;
+use super::connection::Body;
 use super::events::{self, Stream};
 use super::{Shared, classify, headers};
 use crate::failure::{fail, rpc};
@@ -8,15 +9,15 @@ use crate::session::{Incoming, Related, RequestOptions};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming as Body;
 use mcp::meta::header;
 use mcp::{Envelope, Kind};
 use std::sync::Arc;
+use std::time::Duration;
 use vocab::{Failure, FailureKind};
 
 /// Most bytes of the body of an error that are read.
 const ERROR_MAX: usize = 64 * 1024;
+const ERROR_LONGEST: Duration = Duration::from_secs(2);
 
 pub async fn request(
     shared: &Arc<Shared>,
@@ -26,7 +27,7 @@ pub async fn request(
     progress: &Progress,
 ) -> Result<Bytes, Failure> {
     let request = headers::post(shared, message, &options.headers, progress)?;
-    let response = shared.client.send(request).await.map_err(|failure| progress.explain(failure))?;
+    let response = shared.client.send(request, progress).await?;
     if !response.status().is_success() {
         return Err(refused(shared, response).await);
     }
@@ -51,7 +52,7 @@ pub async fn request(
 /// Sends what has no answer.
 pub async fn post(shared: &Arc<Shared>, message: &Envelope, progress: &Progress) -> Result<(), Failure> {
     let request = headers::post(shared, message, &[], progress)?;
-    let response = shared.client.send(request).await.map_err(|failure| progress.explain(failure))?;
+    let response = shared.client.send(request, progress).await?;
     if !response.status().is_success() {
         return Err(refused(shared, response).await);
     }
@@ -65,7 +66,9 @@ pub async fn refused(shared: &Shared, response: Response<Body>) -> Failure {
     let status = response.status();
     let retry_after = classify::retry_after(response.headers());
     let is_json = media_type(response.headers()).as_deref() == Some("application/json");
-    let body = read_body(response.into_body(), ERROR_MAX).await.ok().filter(|_| is_json);
+    // The status says enough; a body that does not come is not waited for.
+    let body = tokio::time::timeout(ERROR_LONGEST, read_body(response.into_body(), ERROR_MAX)).await;
+    let body = body.ok().and_then(Result::ok).filter(|_| is_json);
     let limits = mcp::Limits { bytes: ERROR_MAX, depth: shared.limits.depth_max, batch: 1 };
     let error = body.and_then(|body| Envelope::parse(body, &limits).ok()).filter(|body| body.kind() == Kind::Error);
     let has_session = shared.session_id.get().is_some();

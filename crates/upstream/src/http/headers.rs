@@ -3,7 +3,6 @@
 use super::Shared;
 use super::body::{Outgoing, Progress};
 use crate::failure::not_sent;
-use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use mcp::meta::header;
@@ -83,7 +82,7 @@ pub fn post(
     } else {
         session(shared, &mut headers);
     }
-    request(shared, Method::POST, headers, Outgoing::new(message.bytes().clone(), progress.clone()))
+    Ok(request(Method::POST, headers, Outgoing::new(message.bytes().clone(), progress.clone())))
 }
 
 /// What a message of the stateless era says in its headers too.
@@ -107,14 +106,14 @@ pub fn get(shared: &Shared, last_event: Option<&str>) -> Result<Request<Outgoing
     if let Some(id) = last_event {
         headers.insert(header::LAST_EVENT_ID, text(id)?);
     }
-    request(shared, Method::GET, headers, Outgoing::new(Bytes::new(), Progress::default()))
+    Ok(request(Method::GET, headers, Outgoing::nothing()))
 }
 
 /// A request that says no more than whose session it is about.
-pub fn bare(shared: &Shared, method: Method) -> Result<Request<Outgoing>, Failure> {
+pub fn bare(shared: &Shared, method: Method) -> Request<Outgoing> {
     let mut headers = shared.headers.clone();
     session(shared, &mut headers);
-    request(shared, method, headers, Outgoing::new(Bytes::new(), Progress::default()))
+    request(method, headers, Outgoing::nothing())
 }
 
 fn session(shared: &Shared, headers: &mut HeaderMap) {
@@ -126,12 +125,11 @@ fn session(shared: &Shared, headers: &mut HeaderMap) {
     }
 }
 
-fn request(shared: &Shared, method: Method, headers: HeaderMap, body: Outgoing) -> Result<Request<Outgoing>, Failure> {
+fn request(method: Method, headers: HeaderMap, body: Outgoing) -> Request<Outgoing> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
-    *request.uri_mut() = shared.uri.clone();
     *request.headers_mut() = headers;
-    Ok(request)
+    request
 }
 
 fn text(value: &str) -> Result<HeaderValue, Failure> {

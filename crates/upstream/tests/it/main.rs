@@ -3,5 +3,9 @@
 mod child;
 mod contract;
 mod eras;
+mod failures;
+mod headers;
 mod rig;
 mod stdio;
+mod streams;
+mod wire;
