@@ -9,6 +9,7 @@ mod code;
 mod conversation;
 mod edit;
 mod exchange;
+pub mod http;
 mod hub;
 mod keys;
 mod known;
