@@ -89,7 +89,8 @@ pub enum Input {
         who: String,
         why: String,
     },
-    /// A step found open at start, with the rules that its tool has now.
+    /// A step of the journal, with the rules that its tool has now: one that was found open at start, or a closed one
+    /// that a person is about to record something about.
     Recovered {
         row: Box<StepRow>,
         rules: Arc<ToolRules>,

@@ -102,6 +102,22 @@ pub struct Stop {
     pub success: bool,
 }
 
+impl Stop {
+    pub(crate) fn new(code: Code, step: StepId, why: impl Into<String>) -> Self {
+        Self {
+            code,
+            executed: code.executed(),
+            step,
+            earlier: None,
+            why: why.into(),
+            verification: Verification::None,
+            retry_after: None,
+            next_probe: None,
+            success: false,
+        }
+    }
+}
+
 /// For logs and metrics; losing one changes no decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {

@@ -1,0 +1,231 @@
+//! The end of a step: its outcome made durable, then released; and when it may leave memory.
+
+use crate::Engine;
+use crate::Ticketed;
+use crate::input::NotDurable;
+use crate::output::{Output, Report};
+use crate::step::Phase;
+use crate::timer::Timer;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+use primitives::backoff;
+use vocab::{Cause, EventKind, EvidenceClass, Instant, Outcome, ReadNote, Record, StepId, Unverified, Verification};
+
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
+const SAVE_AGAIN_MAX: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// What is known is known: a read is answered, a mutation's outcome goes to the disk first.
+    pub(crate) fn conclude(&mut self, now: Instant, id: StepId, outcome: Outcome, cause: Cause, class: EvidenceClass) {
+        let verification = match outcome {
+            Outcome::Applied => Verification::Verified,
+            _ => Verification::None,
+        };
+        self.conclude_verified(now, id, outcome, cause, verification, class);
+    }
+
+    //= G3
+    pub(crate) fn conclude_verified(
+        &mut self,
+        now: Instant,
+        id: StepId,
+        outcome: Outcome,
+        cause: Cause,
+        verification: Verification,
+        class: EvidenceClass,
+    ) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.conclude(now, outcome, cause, verification);
+        if !live.is_mutation() {
+            let note = ReadNote {
+                step: id,
+                run: live.intent.run,
+                principal: live.intent.principal.clone(),
+                upstream: live.intent.upstream.clone(),
+                tool: live.intent.tool.clone(),
+                at: live.intent.created_at,
+                took_micros: u32::try_from(now.since(live.intent.created_at).as_micros()).unwrap_or(u32::MAX),
+                attempts: u16::try_from(live.attempts()).unwrap_or(u16::MAX),
+                outcome,
+                cause,
+            };
+            self.note(vec![Record::Read(note)]);
+            return self.settle(now, id);
+        }
+        let detail = alloc::format!("{outcome}, {}: {}", verification.as_str(), live.why);
+        let event = Self::evidence(id, now, EventKind::Closed, live.status.attempt, Some(class), &detail);
+        self.save_outcome(id, Some(event));
+    }
+
+    fn save_outcome(&mut self, id: StepId, event: Option<vocab::Event>) {
+        let epoch = self.config.epoch;
+        let Some(live) = self.table.get(id) else { return };
+        let mut records =
+            vec![Record::Update { step: id, epoch, status: live.status.clone(), result: live.result.clone() }];
+        records.extend(event.map(Record::Event));
+        let ticket = self.commit(records, Ticketed::Outcome(id));
+        if let Some(live) = self.table.get_mut(id) {
+            live.ticket = Some(ticket);
+            live.reading = None;
+        }
+        self.table.enter(id, Phase::Closing);
+        self.set_step_timer(id, None);
+    }
+
+    pub(crate) fn durable(&mut self, now: Instant, ticket: u64) {
+        let Some(waiting) = self.tickets.remove(&ticket) else { return };
+        match waiting {
+            Ticketed::Dispatch(id) if self.awaits(id, ticket) => self.dispatch_durable(now, id),
+            Ticketed::Outcome(id) if self.awaits(id, ticket) => self.outcome_durable(now, id),
+            Ticketed::Pending(id) if self.awaits(id, ticket) => self.pending_durable(now, id),
+            Ticketed::Dispatch(id) => self.mark_stored(id),
+            Ticketed::Unknown(id) => self.unknown_durable(now, id),
+            Ticketed::Permit(id) => self.release_hold(id),
+            Ticketed::Outcome(_) | Ticketed::Pending(_) => {}
+        }
+    }
+
+    pub(crate) fn not_durable(&mut self, now: Instant, ticket: u64, why: NotDurable) {
+        let Some(waiting) = self.tickets.remove(&ticket) else { return };
+        match waiting {
+            Ticketed::Dispatch(id) if self.awaits(id, ticket) => self.dispatch_failed(now, id, why),
+            Ticketed::Outcome(id) if self.awaits(id, ticket) => self.outcome_failed(now, id, why),
+            Ticketed::Pending(id) if self.awaits(id, ticket) => self.pending_failed(now, id, why),
+            // `dispatched` is durable and means the same after a crash, so that it may be told.
+            Ticketed::Unknown(id) if why == NotDurable::Unavailable => self.unknown_durable(now, id),
+            Ticketed::Unknown(id) => self.fenced(now, id),
+            Ticketed::Permit(id) => self.permit_failed(id),
+            Ticketed::Dispatch(_) | Ticketed::Outcome(_) | Ticketed::Pending(_) => {}
+        }
+    }
+
+    fn awaits(&self, id: StepId, ticket: u64) -> bool {
+        self.table.get(id).is_some_and(|live| live.ticket == Some(ticket))
+    }
+
+    fn mark_stored(&mut self, id: StepId) {
+        if let Some(live) = self.table.get_mut(id) {
+            live.stored = true;
+        }
+    }
+
+    //= G3
+    fn outcome_durable(&mut self, now: Instant, id: StepId) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.ticket = None;
+        live.unsaved = 0;
+        let outcome = live.status.outcome.unwrap_or(Outcome::Unknown);
+        let verification = live.status.verification;
+        self.out.push_back(Output::Report(Report::Closed { step: id, outcome, verification }));
+        self.settle(now, id);
+    }
+
+    /// An outcome that is not on the disk is not told: a crash would forget it. It is unknown until it can be written.
+    //= G3
+    fn outcome_failed(&mut self, now: Instant, id: StepId, why: NotDurable) {
+        if why == NotDurable::Fenced {
+            return self.fenced(now, id);
+        }
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.ticket = None;
+        let wait = backoff::doubled(SAVE_AGAIN, SAVE_AGAIN_MAX, live.unsaved);
+        live.unsaved += 1;
+        let waiters = live.waiters.clone();
+        self.set_step_timer(id, Some(now + wait));
+        for call in waiters {
+            self.tell_unknown(now, call);
+        }
+    }
+
+    pub(crate) fn save_again(&mut self, _now: Instant, id: StepId) {
+        self.save_outcome(id, None);
+    }
+
+    /// A later owner of the journal has taken the step over: hands off.
+    pub(crate) fn fenced(&mut self, now: Instant, id: StepId) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.why = "another owner of the journal has taken this step over".into();
+        live.stored = false;
+        let waiters = live.waiters.clone();
+        self.give_up_stream(now, id);
+        for call in waiters {
+            self.tell_unknown(now, call);
+        }
+        self.withdraw(now, id);
+    }
+
+    /// The outcome may be told. Everybody who waited for it hears it, and who stood behind it may run.
+    pub(crate) fn settle(&mut self, now: Instant, id: StepId) {
+        self.table.enter(id, Phase::Settled);
+        let Some(live) = self.table.get_mut(id) else { return };
+        let waiters = core::mem::take(&mut live.waiters);
+        let (intent, is_mutation) = (live.intent.clone(), live.is_mutation());
+        let mut deferred = Vec::new();
+        for call in waiters {
+            match self.calls.get_mut(&call).map(|caller| caller.deferred.take()) {
+                Some(Some(own)) => {
+                    self.drop_caller(call);
+                    deferred.push(own);
+                }
+                Some(None) => self.release(now, call, id),
+                None => {}
+            }
+        }
+        if !is_mutation {
+            self.drop_step(id);
+            return;
+        }
+        let freed = self.lanes.leave(&intent);
+        for own in deferred {
+            self.decide(now, own, crate::input::Recalled::default());
+        }
+        for next in freed {
+            self.try_admit(now, next);
+        }
+        self.try_forget(id);
+    }
+
+    pub(crate) fn release_hold(&mut self, id: StepId) {
+        if let Some(live) = self.table.get_mut(id) {
+            live.holds = live.holds.saturating_sub(1);
+            self.try_forget(id);
+        }
+    }
+
+    /// Lets a settled step go once nothing needs it and no look-up could miss it.
+    pub(crate) fn try_forget(&mut self, id: StepId) {
+        let Some(live) = self.table.get(id) else { return };
+        if live.is_settled()
+            && live.holds == 0
+            && live.waiters.is_empty()
+            && !live.out
+            && live.due.is_none()
+            && self.table.may_go(id)
+        {
+            self.drop_step(id);
+        }
+    }
+
+    pub(crate) fn drop_step(&mut self, id: StepId) {
+        let Some(live) = self.table.remove(id) else { return };
+        self.swap_timer(live.due, None, Timer::Step(id));
+        self.swap_timer(live.stream_due, None, Timer::Stream(id));
+        if let Some(task) = live.status.remote_task {
+            self.tasks.remove(&(live.intent.upstream.clone(), task));
+        }
+    }
+
+    /// A mutation's receipt without a read of the world, or one that could not be made.
+    pub(crate) fn unverified(&mut self, now: Instant, id: StepId, reason: Unverified) {
+        let Some(live) = self.table.get(id) else { return };
+        let outcome = live.status.outcome.unwrap_or(Outcome::Succeeded);
+        let cause = match (outcome, reason) {
+            (Outcome::Failed, _) => Cause::ToolError,
+            (_, Unverified::NoReadback) => Cause::Ok,
+            _ => Cause::Unverified,
+        };
+        let class = if outcome == Outcome::Failed { EvidenceClass::Reported } else { EvidenceClass::Receipt };
+        self.conclude_verified(now, id, outcome, cause, Verification::Unverified(reason), class);
+    }
+}

@@ -1,0 +1,106 @@
+//! Did the answer arrive? Noted lazily, and lost in a crash it reads as `no`: the safe side, because an answer that may
+//! not have arrived is given again instead of the effect being made again.
+
+use crate::Engine;
+use crate::input::Arrival;
+use crate::timer::Timer;
+use alloc::collections::{BTreeMap, VecDeque};
+use core::time::Duration;
+use vocab::{CallId, Delivered, Instant, Record, StepId};
+
+/// No cancel, reset or close for this long after the last byte.
+const QUIET: Duration = Duration::from_secs(2);
+/// Nobody ever said what became of an answer.
+const SILENCE: Duration = Duration::from_secs(120);
+/// A note rides along with a commit at the latest after a second; until then the journal would say `no`.
+const NOTED_WITHIN: Duration = Duration::from_secs(3);
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Release {
+    step: StepId,
+    due: Instant,
+    flushed: bool,
+}
+
+/// Deliveries whose note may not be in the journal yet, of steps that have left memory.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    steps: BTreeMap<StepId, Delivered>,
+    order: VecDeque<(Instant, StepId)>,
+}
+
+impl Noted {
+    pub(crate) fn of(&self, step: StepId) -> Delivered {
+        self.steps.get(&step).copied().unwrap_or(Delivered::No)
+    }
+
+    fn add(&mut self, now: Instant, step: StepId, delivered: Delivered) {
+        while let Some(&(at, old)) = self.order.front() {
+            if at + NOTED_WITHIN > now {
+                break;
+            }
+            self.order.pop_front();
+            self.steps.remove(&old);
+        }
+        if self.steps.insert(step, delivered).is_none() {
+            self.order.push_back((now, step));
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn await_arrival(&mut self, now: Instant, call: CallId, step: StepId) {
+        let Some(live) = self.table.get_mut(step) else { return };
+        live.holds += 1;
+        let due = now + SILENCE;
+        self.swap_timer(None, Some(due), Timer::Release(call));
+        self.releases.insert(call, Release { step, due, flushed: false });
+    }
+
+    pub(crate) fn arrived(&mut self, now: Instant, call: CallId, arrival: Arrival) {
+        let Some(release) = self.releases.get_mut(&call) else { return };
+        match arrival {
+            Arrival::Flushed if !release.flushed => {
+                let old = release.due;
+                release.flushed = true;
+                release.due = now + QUIET;
+                let (due, step) = (release.due, release.step);
+                if let Some(live) = self.table.get_mut(step) {
+                    live.flushed = true;
+                }
+                self.swap_timer(Some(old), Some(due), Timer::Release(call));
+            }
+            Arrival::Flushed => {}
+            Arrival::Seen => self.end_release(now, call, Delivered::Seen),
+            Arrival::Lost => self.end_release(now, call, Delivered::No),
+        }
+    }
+
+    pub(crate) fn release_due(&mut self, now: Instant, call: CallId) {
+        let delivered = match self.releases.get(&call) {
+            Some(release) if release.flushed => Delivered::Flushed,
+            _ => Delivered::No,
+        };
+        self.end_release(now, call, delivered);
+    }
+
+    pub(crate) fn end_release(&mut self, now: Instant, call: CallId, delivered: Delivered) {
+        let Some(release) = self.releases.remove(&call) else { return };
+        self.swap_timer(Some(release.due), None, Timer::Release(call));
+        let id = release.step;
+        let epoch = self.config.epoch;
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.flushed = false;
+        if delivered > live.status.delivered {
+            live.status.delivered = delivered;
+            // An outcome that is being written takes the delivery along.
+            if live.stored && live.is_settled() {
+                let status = live.status.clone();
+                self.noted.add(now, id, delivered);
+                self.note(alloc::vec![Record::Update { step: id, epoch, status, result: None }]);
+            }
+        }
+        self.release_hold(id);
+    }
+}

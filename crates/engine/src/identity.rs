@@ -1,0 +1,215 @@
+//! Is it the same step? The wire request, then the key, then the content decide; what nobody has seen runs.
+
+mod twin;
+
+use crate::Engine;
+use crate::admission::Admitted;
+use crate::call::Caller;
+use crate::input::{Call, Recalled};
+use crate::output::{Output, Phase as Progress, Stop};
+use crate::reply::Manner;
+use crate::step::{Live, Phase};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use vocab::{CallId, Code, Event, EventKind, Instant, KeySource, Outcome, Record, StepId, StepRow};
+
+/// A call whose earlier twins are being looked up.
+#[derive(Debug)]
+pub(crate) struct Recalling {
+    number: u64,
+    /// `None` once its caller has left.
+    call: Option<Box<Call>>,
+}
+
+impl Engine {
+    //= S-09
+    pub(crate) fn arrive(&mut self, now: Instant, call: Box<Call>) {
+        if !call.rules.effect.is_mutation() {
+            return self.arrive_read(now, call);
+        }
+        if let Some(step) = self.same_request(&call) {
+            return self.attach(now, call, step, None);
+        }
+        // A step in memory is as new as any in the journal.
+        if self.table.by_key(&call.key).is_some() {
+            return self.decide(now, call, Recalled::default());
+        }
+        if call.key_source == KeySource::Fresh
+            && let Some(finding) = &call.finding
+        {
+            let finding = finding.clone();
+            return self.refuse(now, &call, Code::InputInvalid, None, finding);
+        }
+        if self.recalling.len() >= self.config.steps_max {
+            let why = format!("{} calls are being looked up", self.recalling.len());
+            return self.refuse(now, &call, Code::Overloaded, None, why);
+        }
+        let (id, key) = (call.call, call.key);
+        let content = Some((call.scope, call.content, now - call.rules.reissue_window));
+        let number = self.table.recall_begins();
+        self.recalling.insert(id, Recalling { number, call: Some(call) });
+        self.out.push_back(Output::Recall { call: id, key, content });
+    }
+
+    /// Reads are not in the journal under a key: one in flight is joined, any other runs.
+    fn arrive_read(&mut self, now: Instant, call: Box<Call>) {
+        let known = match call.key_source {
+            KeySource::Fresh => None,
+            _ => self.table.by_key(&call.key).and_then(|id| self.table.get(id)),
+        };
+        match known.map(|live| (live.id(), live.intent.fingerprint == call.fingerprint)) {
+            Some((step, true)) => self.attach(now, call, step, None),
+            Some((step, false)) => self.conflict(now, &call, step),
+            None => self.begin(now, Admitted { call, generation: 0, permit: None, notice: None }),
+        }
+    }
+
+    /// The same request delivered twice while it is in flight.
+    fn same_request(&self, call: &Call) -> Option<StepId> {
+        let live = self.table.get(self.table.by_wire(call.wire.as_ref()?)?)?;
+        let is_same = live.intent.fingerprint == call.fingerprint
+            && live.intent.content == call.content
+            && live.intent.scope == call.scope;
+        (is_same && !live.is_settled()).then(|| live.id())
+    }
+
+    pub(crate) fn recalled(&mut self, now: Instant, id: CallId, recalled: Recalled) {
+        let Some(recalling) = self.recalling.remove(&id) else { return };
+        if let Some(call) = recalling.call {
+            match self.same_request(&call) {
+                Some(step) => self.attach(now, call, step, None),
+                None => self.decide(now, call, recalled),
+            }
+        }
+        self.end_recall(recalling.number);
+    }
+
+    /// What was done before cannot be told, so that nothing may be done now.
+    pub(crate) fn recall_failed(&mut self, now: Instant, id: CallId) {
+        let Some(recalling) = self.recalling.remove(&id) else { return };
+        if let Some(call) = recalling.call {
+            let why = "the journal cannot be read, so nobody can tell whether this was done before";
+            self.refuse(now, &call, Code::JournalUnavailable, None, why.into());
+        }
+        self.end_recall(recalling.number);
+    }
+
+    fn end_recall(&mut self, number: u64) {
+        for gone in self.table.recall_ended(number) {
+            self.try_forget(gone);
+        }
+    }
+
+    /// The caller of a call that is being looked up has left.
+    pub(crate) fn left_recall(&mut self, id: CallId) {
+        if let Some(recalling) = self.recalling.get_mut(&id) {
+            recalling.call = None;
+        }
+    }
+
+    /// Decides what a mutation's call is: an old step, the old step of another key, or a new one.
+    pub(crate) fn decide(&mut self, now: Instant, call: Box<Call>, recalled: Recalled) {
+        if let Some(row) = recalled.by_key {
+            self.remember(now, row, &call);
+        }
+        match self.table.by_key(&call.key) {
+            Some(step) => self.same_key(now, call, step),
+            None => self.other_key(now, call, recalled.by_content),
+        }
+    }
+
+    /// Takes a row of the journal into memory, unless a newer view of it is there.
+    fn remember(&mut self, now: Instant, mut row: StepRow, call: &Call) {
+        let id = row.intent.step;
+        if self.table.get(id).is_some() {
+            return;
+        }
+        if row.status.state.is_open() {
+            return self.recover(now, row, call.rules.clone());
+        }
+        row.status.delivered = row.status.delivered.max(self.noted.of(id));
+        self.table.insert(Box::new(Live::from_row(row, call.rules.clone(), Phase::Settled)));
+    }
+
+    //= G5
+    //= S-09
+    fn same_key(&mut self, now: Instant, call: Box<Call>, id: StepId) {
+        let Some(live) = self.table.get(id) else { return };
+        if live.intent.fingerprint != call.fingerprint {
+            self.conflict(now, &call, id);
+            return self.try_forget(id);
+        }
+        if live.status.run_again && (live.is_settled() || live.is_unknown()) && !live.expired {
+            let generation = live.intent.generation + 1;
+            return self.begin(now, Admitted { call, generation, permit: Some(id), notice: None });
+        }
+        match live.phase {
+            Phase::Settled => match live.status.outcome {
+                Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired => self.reopen(now, &call, id),
+                _ => self.replay(now, &call, id, None, EventKind::Replayed),
+            },
+            Phase::AwaitingInput | Phase::RemoteTask if live.ticket.is_none() => {
+                self.replay_pending(&call, id);
+            }
+            _ => self.attach(now, call, id, None),
+        }
+        self.try_forget(id);
+    }
+
+    fn conflict(&mut self, now: Instant, call: &Call, id: StepId) {
+        let Some(live) = self.table.get(id) else { return };
+        let paths = if live.expired {
+            None
+        } else {
+            checks::differing_paths(&live.intent.args, &call.args).ok().filter(|paths| !paths.is_empty())
+        };
+        let why = match paths {
+            Some(paths) => format!("the key was used with other arguments; they differ at {}", paths.join(", ")),
+            None => "the key was used with other arguments".into(),
+        };
+        self.refuse(now, call, Code::IdempotencyConflict, Some(id), why);
+    }
+
+    /// Joins the one execution.
+    //= S-09
+    pub(crate) fn attach(&mut self, now: Instant, call: Box<Call>, id: StepId, notice: Option<String>) {
+        let mut caller = Caller::of(&call, id, now);
+        caller.notice = notice;
+        self.wait_for(now, call.call, caller);
+        self.resend_on_demand(now, id);
+    }
+
+    /// Lets a caller wait for a step that another one began.
+    fn wait_for(&mut self, now: Instant, call: CallId, mut caller: Caller) {
+        let waiters_max = self.config.waiters_max;
+        let id = caller.step;
+        let Some(live) = self.table.get_mut(id) else { return };
+        if live.waiters.len() >= waiters_max {
+            let mut stop = Stop::new(Code::InProgress, id, "too many callers wait for this step already");
+            stop.earlier = Some(id);
+            return self.stop_caller(call, stop);
+        }
+        if live.waiters.is_empty() {
+            live.link = call;
+        }
+        live.waiters.push(call);
+        caller.attached = true;
+        let is_unknown = live.is_unknown();
+        let due = if is_unknown { self.unknown_due(now, &caller) } else { caller.deadline };
+        self.calls.insert(call, caller);
+        self.set_caller_timer(call, Some(due));
+        self.out.push_back(Output::Progress { call, phase: Progress::Attached });
+    }
+
+    /// The stored outcome, byte for byte.
+    //= G5
+    pub(crate) fn replay(&mut self, now: Instant, call: &Call, id: StepId, notice: Option<String>, kind: EventKind) {
+        let event =
+            Event { step: id, at: now, kind, attempt: 0, class: None, detail: format!("to a call of {}", call.step) };
+        self.note(vec![Record::Event(event)]);
+        let manner = Manner { structured: call.structured, replayed: true, notice, earlier: Some(id) };
+        self.answer_closed(now, call.call, id, manner);
+    }
+}

@@ -1,0 +1,202 @@
+//! Steps that wait for somebody else: the upstream asked for input, or made a task of its own.
+
+use crate::attempt::evidence::is_ambiguous;
+use crate::input::{Call, NotDurable, TaskEnd};
+use crate::output::{Output, Reply};
+use crate::step::Phase;
+use crate::{Engine, Ticketed};
+use alloc::vec;
+use core::time::Duration;
+use vocab::{
+    Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Instant, Name, Outcome, ReadNote, Record, State, StepId,
+    Verification,
+};
+
+/// Input that nobody brought.
+const INPUT_MAX: Duration = Duration::from_secs(3600);
+/// A task that nobody saw end.
+const TASK_MAX: Duration = Duration::from_secs(24 * 3600);
+
+impl Engine {
+    /// Nothing ran yet: the upstream wants to know more first.
+    pub(crate) fn input_required(&mut self, now: Instant, id: StepId, result: Bytes) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.status.state = State::AwaitingInput;
+        live.why = "the upstream asked for input".into();
+        let intent = live.intent.clone();
+        self.pending(now, id, Phase::AwaitingInput, result);
+        // What continues it, or stands behind it, must not wait for it.
+        for next in self.lanes.leave(&intent) {
+            self.try_admit(now, next);
+        }
+    }
+
+    /// The upstream's name of its task is the best probe there is: it is written before anything else is done.
+    pub(crate) fn task_began(&mut self, now: Instant, id: StepId, task: Name, result: Bytes) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.status.state = State::RemoteTask;
+        live.status.remote_task = Some(task.clone());
+        live.why = "the upstream works on it as a task".into();
+        let upstream = live.intent.upstream.clone();
+        if live.is_mutation() {
+            self.tasks.insert((upstream, task), id);
+        }
+        self.pending(now, id, Phase::RemoteTask, result);
+    }
+
+    fn pending(&mut self, now: Instant, id: StepId, phase: Phase, result: Bytes) {
+        let epoch = self.config.epoch;
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.result = Some(result.clone());
+        live.status.outcome = None;
+        live.status.cause = Some(Cause::Held);
+        live.status.next_action_at = None;
+        live.reading = None;
+        if !live.is_mutation() {
+            let note = ReadNote {
+                step: id,
+                run: live.intent.run,
+                principal: live.intent.principal.clone(),
+                upstream: live.intent.upstream.clone(),
+                tool: live.intent.tool.clone(),
+                at: live.intent.created_at,
+                took_micros: u32::try_from(now.since(live.intent.created_at).as_micros()).unwrap_or(u32::MAX),
+                attempts: u16::try_from(live.attempts()).unwrap_or(u16::MAX),
+                outcome: Outcome::NotExecuted,
+                cause: Cause::Held,
+            };
+            self.note(vec![Record::Read(note)]);
+            self.release_pending(now, id);
+            return self.drop_step(id);
+        }
+        let status = live.status.clone();
+        let event = Self::event(id, now, EventKind::Task, status.attempt, &live.why);
+        let records = vec![Record::Update { step: id, epoch, status, result: Some(result) }, Record::Event(event)];
+        let ticket = self.commit(records, Ticketed::Pending(id));
+        if let Some(live) = self.table.get_mut(id) {
+            live.ticket = Some(ticket);
+        }
+        let over = if matches!(phase, Phase::RemoteTask) { TASK_MAX } else { INPUT_MAX };
+        self.table.enter(id, phase);
+        self.set_step_timer(id, Some(now + over));
+    }
+
+    pub(crate) fn pending_durable(&mut self, now: Instant, id: StepId) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.ticket = None;
+        let end = live.task_end.take();
+        self.release_pending(now, id);
+        if let Some(end) = end {
+            self.end_task(now, id, end);
+        }
+    }
+
+    /// It cannot be told, because a crash would forget it; what is on the disk says `dispatched`.
+    pub(crate) fn pending_failed(&mut self, now: Instant, id: StepId, why: NotDurable) {
+        if why == NotDurable::Fenced {
+            return self.fenced(now, id);
+        }
+        let epoch = self.config.epoch;
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.ticket = None;
+        live.why = "the upstream's answer could not be written to the journal".into();
+        let (status, result) = (live.status.clone(), live.result.clone());
+        let (waiters, end) = (live.waiters.clone(), live.task_end.take());
+        self.note(vec![Record::Update { step: id, epoch, status, result }]);
+        for call in waiters {
+            self.tell_unknown(now, call);
+        }
+        if let Some(end) = end {
+            self.end_task(now, id, end);
+        }
+    }
+
+    fn release_pending(&mut self, now: Instant, id: StepId) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        let Some(result) = live.result.clone() else { return };
+        let is_mutation = live.is_mutation();
+        for call in core::mem::take(&mut live.waiters) {
+            let Some(caller) = self.drop_caller(call) else { continue };
+            if let Some(own) = caller.deferred {
+                self.decide(now, own, crate::input::Recalled::default());
+                continue;
+            }
+            let reply = Reply::Result {
+                step: id,
+                result: result.clone(),
+                verification: Verification::None,
+                replayed: caller.attached,
+                notice: caller.notice,
+            };
+            self.out.push_back(Output::Reply { call, reply });
+            if is_mutation {
+                self.await_arrival(now, call, id);
+            }
+        }
+    }
+
+    /// The same wish for input, the same task.
+    //= G5
+    pub(crate) fn replay_pending(&mut self, call: &Call, id: StepId) {
+        let Some(result) = self.table.get(id).and_then(|live| live.result.clone()) else {
+            // Its body is in the journal only; where it stands is all that can be told.
+            return self.still_pending(call.call, id);
+        };
+        let (verification, notice) = (Verification::None, None);
+        let reply = Reply::Result { step: id, result, verification, replayed: true, notice };
+        self.out.push_back(Output::Reply { call: call.call, reply });
+    }
+
+    fn still_pending(&mut self, call: CallId, id: StepId) {
+        let mut stop = crate::output::Stop::new(Code::InProgress, id, "the upstream works on it");
+        stop.earlier = Some(id);
+        self.stop_caller(call, stop);
+    }
+
+    pub(crate) fn task_ended(&mut self, now: Instant, upstream: &Name, task: &Name, end: TaskEnd) {
+        let Some(id) = self.tasks.get(&(upstream.clone(), task.clone())).copied() else { return };
+        let Some(live) = self.table.get_mut(id) else { return };
+        if live.ticket.is_some() && matches!(live.phase, Phase::RemoteTask) {
+            live.task_end = Some(end);
+            return;
+        }
+        self.end_task(now, id, end);
+    }
+
+    fn end_task(&mut self, now: Instant, id: StepId, end: TaskEnd) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        // Unknown by now (it was given up): its end is a late receipt.
+        if !matches!(live.phase, Phase::RemoteTask | Phase::Resolving(_) | Phase::NeedsHuman) {
+            return;
+        }
+        let is_open = matches!(live.phase, Phase::RemoteTask);
+        live.result = None;
+        match end {
+            TaskEnd::Completed(result) => self.receipt(now, id, result),
+            TaskEnd::Failed(text) if !is_ambiguous(&text, &live.rules.evidence) => {
+                live.why = "the upstream's task failed".into();
+                self.reported(now, id);
+            }
+            TaskEnd::Failed(_) | TaskEnd::Vanished if is_open => {
+                live.why = "task_vanished: the upstream's task ended without an outcome".into();
+                self.become_unknown(now, id, EvidenceClass::Ambiguous);
+            }
+            TaskEnd::Failed(_) | TaskEnd::Vanished => {}
+        }
+    }
+
+    pub(crate) fn pending_over(&mut self, now: Instant, id: StepId) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        if matches!(live.phase, Phase::AwaitingInput) && live.rules.probe.is_none() {
+            live.why = "the upstream asked for input, and none came".into();
+            live.result = None;
+            live.status.told = Some(Code::Cancelled);
+            return self.conclude(now, id, Outcome::NotExecuted, Cause::Cancelled, EvidenceClass::Attested);
+        }
+        live.why = match live.phase {
+            Phase::AwaitingInput => "the upstream asked for input, and none came".into(),
+            _ => "task_vanished: nobody saw the upstream's task end".into(),
+        };
+        self.become_unknown(now, id, EvidenceClass::Ambiguous);
+    }
+}

@@ -1,0 +1,116 @@
+//! Steps that an earlier process left: what is on the disk decides, and nothing is sent for an agent that is gone.
+
+use crate::Engine;
+use crate::resolve::Probing;
+use crate::step::{Live, Phase};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::time::Duration;
+use policy::ToolRules;
+use vocab::{Cause, Code, Effect, EventKind, EvidenceClass, Instant, Outcome, Record, State, StepId, StepRow};
+
+/// How long a closed step that was asked for stays in memory.
+const LOADED: Duration = Duration::from_secs(60);
+const INPUT_MAX: Duration = Duration::from_secs(3600);
+const TASK_MAX: Duration = Duration::from_secs(24 * 3600);
+
+impl Engine {
+    //= G1
+    //= G6
+    pub(crate) fn recover(&mut self, now: Instant, row: StepRow, rules: Arc<ToolRules>) {
+        let id = row.intent.step;
+        if self.table.get(id).is_some() {
+            return;
+        }
+        let state = row.status.state;
+        let mut live = Box::new(Live::from_row(row, rules, Phase::Settled));
+        if state == State::Closed {
+            self.table.insert(live);
+            return self.set_step_timer(id, Some(now + LOADED));
+        }
+        live.attempts_before = 0;
+        // Whoever could still have sent a byte of it ended before this process began; a local child with it.
+        live.group_dead = true;
+        live.maybe = state > State::Intent && state != State::AwaitingInput;
+        if live.maybe {
+            live.status.last_sent_at = Some(now);
+        }
+        let intent = live.intent.clone();
+        self.table.insert(live);
+        if state != State::AwaitingInput && state != State::Intent {
+            self.lanes.join(&intent);
+        }
+        let event = Self::event(id, now, EventKind::Recovered, 0, state.as_str());
+        self.note(alloc::vec![Record::Event(event)]);
+        match state {
+            State::Held | State::Intent => self.never_sent(now, id),
+            State::Dispatched => self.sent_before(now, id),
+            State::AwaitingInput => self.waits_on(id, Phase::AwaitingInput, now + INPUT_MAX),
+            State::RemoteTask => self.task_before(now, id),
+            State::Resolving => self.unknown_before(now, id),
+            State::NeedsHuman => self.needed_human(id),
+            State::Closed => {}
+        }
+    }
+
+    /// An intent without a dispatch proves that nothing was sent.
+    fn never_sent(&mut self, now: Instant, id: StepId) {
+        self.stop_unsent(now, id, Code::Cancelled, Cause::Cancelled, "the gateway restarted before it was sent");
+    }
+
+    fn sent_before(&mut self, now: Instant, id: StepId) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        // The receipt came, and the world was still being read.
+        match (live.status.outcome, live.result.take()) {
+            (Some(Outcome::Succeeded), Some(result)) => return self.receipt(now, id, result),
+            (Some(Outcome::Failed), Some(result)) => {
+                live.result = Some(result);
+                return self.reported(now, id);
+            }
+            _ => {}
+        }
+        live.why = "gateway_crash: the gateway ended while it was out".into();
+        live.resend_on_demand = match live.intent.effect {
+            Effect::Keyed => live.intent.upstream_key.is_some(),
+            // On a declared lane nothing can have been admitted after it while it was out.
+            Effect::Idempotent => live.intent.lane.is_some(),
+            Effect::Read | Effect::Write | Effect::Destructive => false,
+        };
+        self.become_unknown(now, id, EvidenceClass::Ambiguous);
+    }
+
+    fn waits_on(&mut self, id: StepId, phase: Phase, until: Instant) {
+        self.table.enter(id, phase);
+        self.set_step_timer(id, Some(until));
+    }
+
+    fn task_before(&mut self, now: Instant, id: StepId) {
+        if let Some(live) = self.table.get(id)
+            && let Some(task) = live.status.remote_task.clone()
+        {
+            self.tasks.insert((live.intent.upstream.clone(), task), id);
+        }
+        self.waits_on(id, Phase::RemoteTask, now + TASK_MAX);
+    }
+
+    fn unknown_before(&mut self, now: Instant, id: StepId) {
+        self.is_known_unknown(id);
+        let Some(live) = self.table.get(id) else { return };
+        let probing = Probing::new(now, live, live.rules.probe_budget);
+        self.table.enter(id, Phase::Resolving(probing));
+        self.probe(now, id);
+    }
+
+    fn needed_human(&mut self, id: StepId) {
+        self.is_known_unknown(id);
+        self.table.enter(id, Phase::NeedsHuman);
+    }
+
+    fn is_known_unknown(&mut self, id: StepId) {
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.unknown_saved = true;
+        live.why = "its reply was lost before the gateway restarted".into();
+        let intent = live.intent.clone();
+        self.lanes.became_unknown(&intent);
+    }
+}

@@ -1,0 +1,283 @@
+//! One step in memory: what it intends, where it is, and who waits for it.
+
+use crate::attempt::evidence::Evidence;
+use crate::input::{Call, TaskEnd};
+use crate::output::Purpose;
+use crate::readback::ReadingBack;
+use crate::resolve::Probing;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use policy::ToolRules;
+use vocab::{
+    Bytes, CallId, Cause, Hash, Instant, Outcome, State, StepId, StepIntent, StepRow, StepStatus, Verification,
+};
+
+/// Where a step is in this process, finer than its stored state.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Waits behind another step of its lane.
+    InLane,
+    /// What was there before is being read.
+    Preimage,
+    /// The intent, or the right to another attempt, is on its way to the disk.
+    Claiming,
+    /// An attempt is out.
+    Sent,
+    Backoff,
+    /// A receipt came; the world is being read back.
+    ReadingBack(ReadingBack),
+    /// The outcome is on its way to the disk.
+    Closing,
+    /// It may have happened.
+    Resolving(Probing),
+    NeedsHuman,
+    AwaitingInput,
+    RemoteTask,
+    /// The outcome is durable; answers may still be on their way.
+    Settled,
+}
+
+/// A read of the world that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) number: u32,
+    pub(crate) purpose: Purpose,
+    pub(crate) since: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) intent: Arc<StepIntent>,
+    pub(crate) status: StepStatus,
+    pub(crate) rules: Arc<ToolRules>,
+    pub(crate) phase: Phase,
+    /// The answer to release: the JSON-RPC result.
+    pub(crate) result: Option<Bytes>,
+    /// The upstream's JSON-RPC error, where that is the answer.
+    pub(crate) error: Option<Bytes>,
+    pub(crate) why: String,
+    /// The upstream's hint, where it ended the attempts.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) waiters: Vec<CallId>,
+    /// The caller whose link attempts go through.
+    pub(crate) link: CallId,
+    pub(crate) wire: Option<Hash>,
+    /// Until when attempts may begin.
+    pub(crate) deadline: Instant,
+    /// The journal has its row. Reads never have one.
+    pub(crate) stored: bool,
+    /// Only the tombstone is left of it.
+    pub(crate) expired: bool,
+    /// Reasons to keep it in memory: answers on their way, a permit in use.
+    pub(crate) holds: u32,
+    /// The last byte of its answer has gone out, and nothing has broken the stream so far.
+    pub(crate) flushed: bool,
+    pub(crate) leaves_after: Option<u64>,
+    pub(crate) due: Option<Instant>,
+    pub(crate) stream_due: Option<Instant>,
+    /// The commit that is waited for.
+    pub(crate) ticket: Option<u64>,
+    /// Tries to write the outcome that failed.
+    pub(crate) unsaved: u32,
+
+    /// An attempt is out and may still answer.
+    pub(crate) out: bool,
+    /// An attempt that has ended may have had its effect.
+    pub(crate) maybe: bool,
+    /// Attempts before this execution of the step began.
+    pub(crate) attempts_before: u32,
+    /// What the last attempt showed.
+    pub(crate) last: Option<Evidence>,
+    /// A cancel was forwarded.
+    pub(crate) cancelled: bool,
+    /// Number of the lane's admission, to see whether a later one came.
+    pub(crate) admission: u64,
+    /// Found `dispatched` at start: the next caller of the same key may have it sent again.
+    pub(crate) resend_on_demand: bool,
+    /// The step whose `run_again` this one uses up.
+    pub(crate) permit: Option<StepId>,
+
+    pub(crate) reads: u32,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) last_read_at: Option<Instant>,
+    /// The answer of a mutation failed its checks: it is assumed to have run.
+    pub(crate) bad_answer: bool,
+    /// Another step of ours may explain what an inferred read shows.
+    pub(crate) shadowed: bool,
+    /// The local process group that may have worked on it is dead.
+    pub(crate) group_dead: bool,
+    pub(crate) unknown_since: Option<Instant>,
+    /// `unknown` is durable, so that it may be told.
+    pub(crate) unknown_saved: bool,
+    /// Its task ended before its name was durable.
+    pub(crate) task_end: Option<TaskEnd>,
+}
+
+impl Live {
+    pub(crate) fn of(call: &Call, generation: u32, now: Instant) -> Self {
+        let rules = &call.rules;
+        let upstream_key = match generation {
+            0 => call.upstream_key.clone(),
+            _ => call.upstream_key.as_ref().map(|_| checks::identity::upstream_key(&call.key, generation)),
+        };
+        let intent = Arc::new(StepIntent {
+            step: call.step,
+            key: call.key,
+            generation,
+            key_source: call.key_source,
+            fingerprint: call.fingerprint,
+            content: call.content,
+            scope: call.scope,
+            tenant: call.tenant.clone(),
+            principal: call.principal.clone(),
+            run: call.run,
+            upstream: rules.upstream.clone(),
+            tool: rules.tool.clone(),
+            effect: rules.effect,
+            effect_source: rules.effect_source,
+            policy: rules.policy,
+            lane: call.lane.clone(),
+            args: call.args.clone(),
+            upstream_key,
+            preimage: None,
+            created_at: now,
+        });
+        Self {
+            link: call.call,
+            wire: call.wire,
+            deadline: call.deadline,
+            ..Self::new(intent, StepStatus::new(State::Intent), rules.clone(), Phase::InLane)
+        }
+    }
+
+    /// A step from the journal.
+    pub(crate) fn from_row(row: StepRow, rules: Arc<ToolRules>, phase: Phase) -> Self {
+        let attempts_before = row.status.attempt;
+        Self {
+            stored: true,
+            expired: row.expired,
+            result: row.result,
+            attempts_before,
+            ..Self::new(row.intent, row.status, rules, phase)
+        }
+    }
+
+    fn new(intent: Arc<StepIntent>, status: StepStatus, rules: Arc<ToolRules>, phase: Phase) -> Self {
+        Self {
+            intent,
+            status,
+            rules,
+            phase,
+            result: None,
+            error: None,
+            why: String::new(),
+            retry_after: None,
+            waiters: Vec::new(),
+            link: CallId(0),
+            wire: None,
+            deadline: Instant::ZERO,
+            stored: false,
+            expired: false,
+            holds: 0,
+            flushed: false,
+            leaves_after: None,
+            due: None,
+            stream_due: None,
+            ticket: None,
+            unsaved: 0,
+            out: false,
+            maybe: false,
+            attempts_before: 0,
+            last: None,
+            cancelled: false,
+            admission: 0,
+            resend_on_demand: false,
+            permit: None,
+            reads: 0,
+            reading: None,
+            last_read_at: None,
+            bad_answer: false,
+            shadowed: false,
+            group_dead: false,
+            unknown_since: None,
+            unknown_saved: false,
+            task_end: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> StepId {
+        self.intent.step
+    }
+
+    pub(crate) fn is_mutation(&self) -> bool {
+        self.intent.effect.is_mutation()
+    }
+
+    /// It may have happened, and nobody knows yet.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.phase, Phase::Resolving(_) | Phase::NeedsHuman)
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Settled)
+    }
+
+    /// Attempts of this execution.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.status.attempt.saturating_sub(self.attempts_before)
+    }
+
+    /// Sets what is known at the end. The phase moves when it is durable.
+    pub(crate) fn conclude(&mut self, now: Instant, outcome: Outcome, cause: Cause, verification: Verification) {
+        self.status.state = State::Closed;
+        self.status.outcome = Some(outcome);
+        self.status.cause = Some(cause);
+        self.status.verification = verification;
+        self.status.closed_at = Some(now);
+        self.status.next_action_at = None;
+    }
+}
+
+/// What a getter shows of a step in memory.
+#[derive(Debug)]
+pub struct StepView<'a> {
+    live: &'a Live,
+}
+
+impl<'a> StepView<'a> {
+    pub(crate) fn new(live: &'a Live) -> Self {
+        Self { live }
+    }
+
+    pub fn intent(&self) -> &'a Arc<StepIntent> {
+        &self.live.intent
+    }
+
+    pub fn status(&self) -> &'a StepStatus {
+        &self.live.status
+    }
+
+    pub fn rules(&self) -> &'a Arc<ToolRules> {
+        &self.live.rules
+    }
+
+    /// The receipt, while it is being verified.
+    pub fn result(&self) -> Option<&'a Bytes> {
+        self.live.result.as_ref()
+    }
+
+    pub fn why(&self) -> &'a str {
+        &self.live.why
+    }
+
+    pub fn waiters(&self) -> usize {
+        self.live.waiters.len()
+    }
+
+    /// The read of the world that is under way: its number and what it is for.
+    pub fn reading(&self) -> Option<(u32, Purpose)> {
+        self.live.reading.map(|reading| (reading.number, reading.purpose))
+    }
+}
