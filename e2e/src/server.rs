@@ -66,7 +66,15 @@ impl Server {
     /// # Errors
     /// It cannot be reached, or knows no such fault.
     pub async fn fault(&self, tool: Option<&str>, fault: testkit::Fault) -> Result<()> {
-        let wish = json!({ "tool": tool, "fault": fault.as_str() });
+        self.fault_named(tool, fault.as_str()).await
+    }
+
+    /// The same by the name that plans use.
+    ///
+    /// # Errors
+    /// As `fault`.
+    pub async fn fault_named(&self, tool: Option<&str>, fault: &str) -> Result<()> {
+        let wish = json!({ "tool": tool, "fault": fault });
         self.admin("POST", "fault", &wish.to_string()).await.map(drop)
     }
 

@@ -1,4 +1,4 @@
-//! Measures effect truth and writes `docs/effects.md`; also serves a world (`effects ledger …`), for itself and for tests.
+//! Measures effect truth and writes `docs/effects.md`; also serves a world (`effects ledger …`) or a rogue (`effects rogue …`).
 
 use anyhow::{Context, Result, anyhow};
 use e2e::effects::{Matrix, Route, Tally, Transport, Trouble, render, run};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use testkit::process;
 
 const USAGE: &str = "effects [--seeds N] [--parallel N] [--routes direct,readback,init,bare] [--faults WORD] \
-                     [--hurried] [--out FILE]\neffects ledger …";
+                     [--hurried] [--out FILE]\neffects ledger …\neffects rogue HABIT FILE";
 const OUT: &str = "docs/effects.md";
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
@@ -18,6 +18,9 @@ fn main() -> Result<ExitCode> {
     if args.next_if(|first| first == "ledger").is_some() {
         process::run(process::Args::read(args).map_err(|error| anyhow!(error))?).map_err(|error| anyhow!(error))?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if args.next_if(|first| first == "rogue").is_some() {
+        return e2e::rogue::run(args).map(|()| ExitCode::SUCCESS);
     }
     tokio::runtime::Runtime::new()?.block_on(measure(&args.collect::<Vec<_>>()))
 }

@@ -99,3 +99,56 @@ fn steps(journal: &Path) -> Result<BTreeMap<String, Vec<Step>>> {
     }
     Ok(steps)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use testkit::Ledger;
+
+    /// What is broken for one intent: had so often, told this, recorded so.
+    fn broken(tool: &'static str, had: usize, belief: Belief, steps: &[Step]) -> Vec<String> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let connection = Connection::open(directory.path().join("journal.db")).expect("a database");
+        let tables = "CREATE TABLE step(seq INTEGER PRIMARY KEY, state INTEGER, outcome INTEGER);
+                      CREATE TABLE body(id INTEGER PRIMARY KEY, bytes BLOB)";
+        connection.execute_batch(tables).expect("tables");
+        let args = json!({ "intent": "i" });
+        for (number, (state, outcome)) in steps.iter().enumerate() {
+            connection.execute("INSERT INTO step VALUES(?, ?, ?)", (number as i64, state, outcome)).expect("a step");
+            let body = args.to_string().into_bytes();
+            connection.execute("INSERT INTO body VALUES(?, ?)", (number as i64 * 4, body)).expect("a body");
+        }
+        let mut ledger = Ledger::in_memory();
+        for _ in 0..had {
+            ledger.append(tool, args.as_object().expect("an object"), None).expect("memory");
+        }
+        let told = vec![Told { intent: "i".into(), tool, calls: 1, belief, heard: Vec::new() }];
+        hold(&told, ledger.entries(), directory.path()).expect("findings").broken
+    }
+
+    const DONE: Step = (CLOSED, Some(1));
+    const UNKNOWN: Step = (60, Some(5));
+
+    #[test]
+    fn what_is_well_is_not_found_fault_with() {
+        assert!(broken("append", 1, Belief::Yes, &[DONE]).is_empty());
+        assert!(broken("append", 0, Belief::No, &[(CLOSED, Some(3))]).is_empty());
+        assert!(broken("append", 1, Belief::Open, &[UNKNOWN]).is_empty());
+        assert!(broken("set", 2, Belief::Yes, &[DONE]).is_empty(), "an absolute write may be had again");
+    }
+
+    #[test]
+    fn every_broken_promise_is_found() {
+        for (what, broken) in [
+            ("twice", broken("append", 2, Belief::Yes, &[DONE])),
+            ("told yes", broken("append", 0, Belief::Yes, &[DONE])),
+            ("told no", broken("append", 1, Belief::No, &[])),
+            ("journal", broken("append", 1, Belief::Yes, &[UNKNOWN])),
+            ("journal", broken("append", 0, Belief::No, &[DONE])),
+        ] {
+            assert!(broken.len() == 1 && broken[0].contains(what), "{what}: {broken:?}");
+        }
+        assert_eq!(broken("pay", 0, Belief::Yes, &[]).len(), 2);
+    }
+}

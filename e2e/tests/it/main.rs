@@ -4,5 +4,7 @@ mod clients;
 mod conformance;
 mod effects;
 mod gateway;
+mod hostile;
 mod kills;
+mod rogue;
 mod servers;
