@@ -181,6 +181,12 @@ impl Delivery {
     }
 }
 
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Delivery")
+    }
+}
+
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(report) = self.report.take() {

@@ -1,5 +1,38 @@
 //! Feeds the engine and performs what it decides: the only crate that owns a clock, randomness, tasks and timers.
 
+mod admit;
+mod alarm;
+mod answer;
 mod api;
+mod attempt;
+mod books;
+mod clock;
+mod drain;
+mod durable;
+mod failpoint;
+mod health;
+mod ids;
+mod jobs;
+mod keep;
+mod legs;
+mod pending;
+mod recovery;
+mod report;
+mod resolve;
+mod runtime;
+mod settings;
+mod shell;
+mod slot;
+mod status;
+mod tools;
+mod translate;
+mod world;
 
 pub use api::{Arrival, Attempt, CallError, Continuation, Delivery, Link, Phase, Reader, Reply, Request, Run, Stop};
+pub use engine::{Act, TaskEnd};
+pub use health::Health;
+pub use pending::{Event, Pending};
+pub use resolve::ResolveError;
+pub use runtime::{Error, Runtime};
+pub use settings::Settings;
+pub use status::{LISTED_MAX, StatusView, StepSummary};

@@ -1,0 +1,123 @@
+//! Between the engine's appends and the journal's commits.
+
+use crate::failpoint;
+use crate::shell::Shell;
+use engine::{Input, NotDurable};
+use journal::{Durable, Error};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use vocab::{Record, State, StepId};
+
+/// One append that somebody waits for.
+pub(crate) struct Commit {
+    pub(crate) step: Option<StepId>,
+    kind: Kind,
+    told: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Intent,
+    Outcome,
+    Other,
+}
+
+impl Commit {
+    pub(crate) fn of(records: &[Record]) -> Self {
+        let mut commit = Self { step: None, kind: Kind::Other, told: None };
+        for record in records {
+            match record {
+                Record::Insert { intent, status, .. } => {
+                    commit.step = Some(intent.step);
+                    commit.kind = if status.state.is_open() { Kind::Intent } else { Kind::Outcome };
+                }
+                Record::Update { step, status, .. } => {
+                    commit.step = Some(*step);
+                    if status.state == State::Closed && status.outcome.is_some() {
+                        commit.kind = Kind::Outcome;
+                    }
+                }
+                Record::Event(_) | Record::Read(_) => {}
+            }
+        }
+        commit
+    }
+
+    pub(crate) fn tell(&mut self, told: oneshot::Sender<Result<(), Error>>) {
+        self.told = Some(told);
+    }
+
+    pub(crate) fn begins(&self) {
+        match self.kind {
+            Kind::Intent => failpoint::hit("before_intent_commit"),
+            Kind::Outcome => failpoint::hit("before_outcome_commit"),
+            Kind::Other => {}
+        }
+    }
+
+    pub(crate) fn ended(self, result: Result<(), Error>) -> Option<StepId> {
+        match self.kind {
+            Kind::Intent if result.is_ok() => failpoint::hit("after_intent_commit"),
+            Kind::Outcome if result.is_ok() => failpoint::hit("after_outcome_commit"),
+            _ => {}
+        }
+        if let Some(told) = self.told {
+            // Whoever asked may have left.
+            drop(told.send(result));
+        }
+        self.step
+    }
+}
+
+/// What a refused append means for the step that waits.
+pub(crate) const fn refusal(error: &Error) -> NotDurable {
+    match error {
+        Error::Conflict | Error::Fenced => NotDurable::Fenced,
+        _ => NotDurable::Unavailable,
+    }
+}
+
+impl Shell {
+    /// Queues records. An error is the engine's to act on when somebody waits; else it costs a note.
+    pub(crate) fn append(&self, records: Vec<Record>, ticket: Option<u64>) -> Result<(), Error> {
+        let result = self.journal.append(records, ticket);
+        if let Err(error) = &result {
+            self.troubled(error);
+        }
+        result
+    }
+
+    /// The journal's own thread says what became durable: the engine goes on right there, all of one commit at once.
+    pub(crate) fn durable(self: &Arc<Self>, done: Vec<Durable>) {
+        let _entered = self.handle.enter();
+        let inputs: Vec<Input> = done
+            .into_iter()
+            .map(|Durable { ticket, result }| match result {
+                Ok(_) => Input::Durable { ticket },
+                Err(error) => {
+                    self.troubled(&error);
+                    Input::NotDurable { ticket, why: refusal(&error) }
+                }
+            })
+            .collect();
+        self.feed(inputs);
+    }
+
+    fn troubled(&self, error: &Error) {
+        match error {
+            Error::Poisoned(_) => {
+                tracing::error!(%error, "the journal cannot be trusted any more");
+                self.poisoned.send_if_modified(|known| {
+                    let first = known.is_none();
+                    if first {
+                        *known = Some(error.clone());
+                    }
+                    first
+                });
+            }
+            // Somebody else's claim: the engine's business.
+            Error::Conflict | Error::Closed => {}
+            _ => tracing::warn!(%error, "the journal did not take an append"),
+        }
+    }
+}

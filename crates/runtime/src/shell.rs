@@ -1,0 +1,184 @@
+//! Feeds the engine and performs what it decides.
+//!
+//! Decisions and appends happen under one lock, everything else after it: nothing is awaited, called back or dropped
+//! inside.
+
+use crate::admit::{self, With};
+use crate::alarm::Alarm;
+use crate::api::{Arrival, CallError, Delivery, Reader, Reply, Request, Stop};
+use crate::books::Books;
+use crate::clock::Clock;
+use crate::ids::Ids;
+use crate::jobs::Jobs;
+use crate::legs::Legs;
+use crate::pending::Pending;
+use crate::settings::Settings;
+use crate::slot::{Item, Slot};
+use crate::tools::Tools;
+use crate::{attempt, world};
+use arc_swap::ArcSwap;
+use engine::{Input, Left, Recalled};
+use journal::{Journal, Recall};
+use parking_lot::Mutex;
+use policy::Policy;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vocab::{CallId, Code, StepId, Verification};
+
+pub(crate) struct Shell {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) handle: Handle,
+    pub(crate) policy: ArcSwap<Policy>,
+    pub(crate) tools: Tools,
+    pub(crate) legs: Legs,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) reader: Arc<dyn Reader>,
+    /// Attempts of mutations and reads of the world.
+    pub(crate) tasks: TaskTracker,
+    /// The alarm and the keeper.
+    pub(crate) chores: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) alarm: Arc<Alarm>,
+    pub(crate) quiet: Notify,
+    pub(crate) poisoned: watch::Sender<Option<journal::Error>>,
+    pub(crate) ids: Ids,
+    pub(crate) books: Mutex<Books>,
+}
+
+impl Shell {
+    /// # Errors
+    /// The call is no step.
+    pub(crate) fn call(self: &Arc<Self>, request: Request) -> Result<Pending, CallError> {
+        let known = self.tools.get(&request.upstream, &request.tool);
+        let tool = known.ok_or_else(|| CallError::UnknownTool(request.tool.to_string()))?;
+        let policy = self.policy.load();
+        let now = self.clock.now();
+        let with = With { settings: &self.settings, policy: &policy, tool: &tool, legs: &self.legs, now };
+        let call = admit::admit(&with, &request, self.ids.call())?;
+        let mutation = call.rules.effect.is_mutation();
+        let slot = Slot::new(call.call, call.step, tool, mutation, request.link);
+        let calls_max = usize::try_from(policy.limits.calls_max).unwrap_or(usize::MAX).min(self.settings.calls_max);
+        let mut jobs = Jobs::default();
+        {
+            let mut books = self.books.lock();
+            if books.draining {
+                return Err(CallError::Draining);
+            }
+            if books.callers() >= calls_max {
+                slot.push(overloaded(&slot, calls_max));
+            } else {
+                books.add(&slot, &request.tenant, &request.principal);
+                books.handle(self, self.clock.now(), Input::Call(Box::new(call)), &mut jobs);
+            }
+        }
+        self.perform(jobs);
+        Ok(Pending::new(Arc::clone(self), slot))
+    }
+
+    pub(crate) fn feed(self: &Arc<Self>, inputs: impl IntoIterator<Item = Input>) {
+        let mut jobs = Jobs::default();
+        self.feed_with(inputs, &mut jobs);
+        self.perform(jobs);
+    }
+
+    pub(crate) fn feed_with(self: &Arc<Self>, inputs: impl IntoIterator<Item = Input>, jobs: &mut Jobs) {
+        let mut books = self.books.lock();
+        // Under the lock, so that the engine's time never goes back.
+        let now = self.clock.now();
+        for input in inputs {
+            books.handle(self, now, input, jobs);
+        }
+    }
+
+    /// The caller is gone.
+    pub(crate) fn leave(self: &Arc<Self>, slot: &Slot, ended: Option<Input>) {
+        let mut jobs = Jobs::default();
+        {
+            let mut books = self.books.lock();
+            let now = self.clock.now();
+            books.handle(self, now, Input::Left { call: slot.call, how: Left::Disconnected }, &mut jobs);
+            books.remove(slot, &mut jobs);
+            if let Some(ended) = ended {
+                books.handle(self, now, ended, &mut jobs);
+            }
+        }
+        self.perform(jobs);
+    }
+
+    /// What became of an answer.
+    pub(crate) fn arrived(self: &Arc<Self>, call: CallId, step: StepId, arrival: Arrival) {
+        let mut jobs = Jobs::default();
+        {
+            let mut books = self.books.lock();
+            let now = self.clock.now();
+            books.handle(self, now, Input::Arrived { call, arrival: arrival.into() }, &mut jobs);
+            books.settle(step, &mut jobs);
+        }
+        self.perform(jobs);
+    }
+
+    pub(crate) fn perform(self: &Arc<Self>, jobs: Jobs) {
+        if let Some(at) = jobs.wake_at {
+            self.alarm.pull(at);
+        }
+        for told in &jobs.reports {
+            told.log();
+        }
+        for link in &jobs.cancels {
+            link.cancel();
+        }
+        for abandoned in &jobs.abandons {
+            abandoned.cancel();
+        }
+        for (send, abandoned) in jobs.sends {
+            self.tasks.spawn_on(attempt::run(Arc::clone(self), send, abandoned), &self.handle);
+        }
+        for read in jobs.reads {
+            self.tasks.spawn_on(world::run(Arc::clone(self), read), &self.handle);
+        }
+        for slot in &jobs.wakes {
+            slot.wake();
+        }
+        if jobs.quiet {
+            self.quiet.notify_waiters();
+        }
+        for (call, recall) in jobs.recalls {
+            self.recall(call, &recall);
+        }
+    }
+
+    /// In line: two point reads of pages that are nearly always in memory cost less than a hop to another thread.
+    fn recall(self: &Arc<Self>, call: CallId, recall: &Recall) {
+        let input = match self.journal.recall(recall) {
+            Ok(journal::Recalled { by_key, by_content }) => {
+                Input::Recalled { call, recalled: Box::new(Recalled { by_key, by_content }) }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the journal cannot be read");
+                Input::RecallFailed { call }
+            }
+        };
+        self.feed([input]);
+    }
+}
+
+fn overloaded(slot: &Slot, calls_max: usize) -> Item {
+    let stop = Stop {
+        code: Code::Overloaded,
+        executed: Code::Overloaded.executed(),
+        step: slot.step,
+        earlier: None,
+        tool: slot.tool.name.clone(),
+        upstream: slot.tool.upstream.clone(),
+        why: format!("{calls_max} calls wait already"),
+        verification: Verification::None,
+        retry_after: Some(std::time::Duration::from_secs(1)),
+        next_probe: None,
+        success: false,
+    };
+    Item::Reply(Reply::Stop(Box::new(stop)), Delivery::new(|_| ()))
+}

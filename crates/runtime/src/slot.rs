@@ -1,0 +1,76 @@
+//! What waits for one caller: phases, its answer, and the attempts of a read that its own task makes.
+
+use crate::api::{Delivery, Link, Phase, Reply};
+use crate::attempt::Send;
+use crate::tools::Tool;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+use vocab::{CallId, StepId};
+
+pub(crate) enum Item {
+    Phase(Phase),
+    /// Make this attempt yourself.
+    Send(Box<Send>),
+    /// Give the attempt up that you make.
+    Abandon,
+    Reply(Reply, Delivery),
+}
+
+pub(crate) struct Slot {
+    pub(crate) call: CallId,
+    /// The step that this call makes if it is a new one.
+    pub(crate) step: StepId,
+    pub(crate) tool: Arc<Tool>,
+    pub(crate) mutation: bool,
+    pub(crate) link: Arc<dyn Link>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    waker: Option<Waker>,
+}
+
+impl Slot {
+    pub(crate) fn new(call: CallId, step: StepId, tool: Arc<Tool>, mutation: bool, link: Arc<dyn Link>) -> Arc<Self> {
+        Arc::new(Self { call, step, tool, mutation, link, state: Mutex::default() })
+    }
+
+    /// Queues an item. Wake afterwards, outside of locks.
+    pub(crate) fn push(&self, item: Item) {
+        let mut state = self.state.lock();
+        // Whoever does not listen needs to hear of the latest phase only: that bounds the queue.
+        if let (Item::Phase(_), Some(last @ Item::Phase(_))) = (&item, state.items.back_mut()) {
+            *last = item;
+        } else {
+            state.items.push_back(item);
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Next item. Nobody is woken until `park`.
+    pub(crate) fn take(&self) -> Option<Item> {
+        let mut state = self.state.lock();
+        state.waker = None;
+        state.items.pop_front()
+    }
+
+    /// Asks to be woken; false when something is there already.
+    pub(crate) fn park(&self, waker: &Waker) -> bool {
+        let mut state = self.state.lock();
+        if !state.items.is_empty() {
+            return false;
+        }
+        state.waker = Some(waker.clone());
+        true
+    }
+}

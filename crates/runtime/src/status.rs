@@ -1,0 +1,137 @@
+//! What a caller may hear of its own steps: from memory while they are open, else from the journal.
+
+use crate::shell::Shell;
+use engine::{Input, StepView};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use vocab::{
+    Code, Delivered, Effect, Executed, Instant, Name, Outcome, RunId, State, StepId, StepIntent, StepStatus,
+    Verification,
+};
+
+/// Open steps that are listed.
+pub const LISTED_MAX: usize = 20;
+
+/// Newest first. Empty: the caller has no such step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusView {
+    pub steps: Vec<StepSummary>,
+    /// There are more than are listed.
+    pub more: bool,
+}
+
+/// One step as its caller may know it: no arguments, no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepSummary {
+    pub step: StepId,
+    pub run: RunId,
+    pub upstream: Name,
+    pub tool: Name,
+    pub effect: Effect,
+    pub state: State,
+    pub outcome: Option<Outcome>,
+    pub verification: Verification,
+    pub executed: Executed,
+    pub attempts: u32,
+    pub delivered: Delivered,
+    /// The last stop that a caller was told.
+    pub told: Option<Code>,
+    pub why: String,
+    pub created_at: Instant,
+    pub age: Duration,
+    pub closed_at: Option<Instant>,
+    pub next_probe: Option<Duration>,
+}
+
+impl StatusView {
+    pub fn found(&self) -> bool {
+        !self.steps.is_empty()
+    }
+}
+
+impl StepSummary {
+    fn of(intent: &StepIntent, status: &StepStatus, why: &str, now: Instant) -> Self {
+        Self {
+            step: intent.step,
+            run: intent.run,
+            upstream: intent.upstream.clone(),
+            tool: intent.tool.clone(),
+            effect: intent.effect,
+            state: status.state,
+            outcome: status.outcome,
+            verification: status.verification,
+            executed: executed(status),
+            attempts: status.attempt,
+            delivered: status.delivered,
+            told: status.told,
+            why: why.to_owned(),
+            created_at: intent.created_at,
+            age: now.since(intent.created_at),
+            closed_at: status.closed_at,
+            next_probe: status.next_action_at.map(|at| at.since(now)),
+        }
+    }
+}
+
+/// What can be said of the effect: before anything was sent that is proof, after it nothing is until it closes.
+//= G3
+fn executed(status: &StepStatus) -> Executed {
+    match (status.state, status.outcome) {
+        (State::Held | State::Intent, _) => Executed::No,
+        (State::Closed, Some(outcome)) => outcome.executed(),
+        _ => Executed::Unknown,
+    }
+}
+
+impl Shell {
+    pub(crate) fn status(
+        self: &Arc<Self>,
+        tenant: &Name,
+        principal: &Name,
+        step: Option<StepId>,
+    ) -> BoxFuture<'static, StatusView> {
+        let Some(step) = step else {
+            return std::future::ready(self.open_steps_of(tenant, principal)).boxed();
+        };
+        let (shell, tenant, principal) = (Arc::clone(self), tenant.clone(), principal.clone());
+        async move { shell.status_of(&tenant, &principal, step).await }.boxed()
+    }
+
+    fn open_steps_of(&self, tenant: &Name, principal: &Name) -> StatusView {
+        let books = self.books.lock();
+        let now = self.clock.now();
+        let open = books.owned(tenant, principal).filter_map(|step| books.engine.step(step));
+        let mut open = open.filter(|view| view.status().state.is_open()).map(|view| summary(&view, now));
+        let steps: Vec<_> = open.by_ref().take(LISTED_MAX).collect();
+        let more = open.next().is_some();
+        StatusView { steps, more }
+    }
+
+    //= S-23
+    async fn status_of(self: &Arc<Self>, tenant: &Name, principal: &Name, step: StepId) -> StatusView {
+        let own = |intent: &StepIntent| intent.tenant == *tenant && intent.principal == *principal;
+        let live = {
+            let books = self.books.lock();
+            let view = books.engine.step(step).filter(|view| own(view.intent()));
+            view.map(|view| summary(&view, self.clock.now()))
+        };
+        if let Some(live) = live {
+            if live.state == State::Resolving {
+                self.feed([Input::Hurry { step }]);
+            }
+            return StatusView { steps: vec![live], more: false };
+        }
+        let journal = Arc::clone(&self.journal);
+        let row = tokio::task::spawn_blocking(move || journal.step(step)).await;
+        let row = row.ok().and_then(Result::ok).flatten().filter(|row| own(&row.intent));
+        let now = self.clock.now();
+        let steps = row.iter().map(|row| StepSummary::of(&row.intent, &row.status, "", now)).collect();
+        StatusView { steps, more: false }
+    }
+}
+
+fn summary(view: &StepView<'_>, now: Instant) -> StepSummary {
+    StepSummary::of(view.intent(), view.status(), view.why(), now)
+}
