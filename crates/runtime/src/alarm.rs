@@ -2,8 +2,8 @@
 
 use crate::shell::Shell;
 use engine::Input;
-use std::sync::Weak;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 use vocab::Instant;

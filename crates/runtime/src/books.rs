@@ -9,7 +9,7 @@ use crate::api::{Delivery, Link, Phase};
 use crate::attempt::Send;
 use crate::durable::{Commit, refusal};
 use crate::jobs::Jobs;
-use crate::report::Told;
+use crate::report::{About, Told};
 use crate::shell::Shell;
 use crate::slot::{Item, Slot};
 use crate::tools::Tool;
@@ -39,6 +39,7 @@ pub(crate) struct Books {
 struct Kept {
     call: CallId,
     owner: (Name, Name),
+    about: Arc<About>,
     /// None after a restart.
     link: Option<Arc<dyn Link>>,
     tool: Option<Arc<Tool>>,
@@ -82,26 +83,25 @@ impl Books {
 
     pub(crate) fn add(&mut self, slot: &Arc<Slot>, tenant: &Name, principal: &Name) {
         self.calls.insert(slot.call, Arc::clone(slot));
-        if slot.mutation {
-            let (link, tool) = (Some(Arc::clone(&slot.link)), Some(Arc::clone(&slot.tool)));
-            self.keep(slot.step, slot.call, (tenant.clone(), principal.clone()), link, tool);
+        if slot.is_mutation() {
+            let kept = Kept {
+                call: slot.call,
+                owner: (tenant.clone(), principal.clone()),
+                about: Arc::clone(&slot.about),
+                link: Some(Arc::clone(&slot.link)),
+                tool: Some(Arc::clone(&slot.tool)),
+            };
+            self.keep(slot.step, kept);
         }
     }
 
-    pub(crate) fn recovered(&mut self, step: StepId, owner: (Name, Name)) {
-        self.keep(step, CallId(0), owner, None, None);
+    pub(crate) fn recovered(&mut self, step: StepId, owner: (Name, Name), about: Arc<About>) {
+        self.keep(step, Kept { call: CallId(0), owner, about, link: None, tool: None });
     }
 
-    fn keep(
-        &mut self,
-        step: StepId,
-        call: CallId,
-        owner: (Name, Name),
-        link: Option<Arc<dyn Link>>,
-        tool: Option<Arc<Tool>>,
-    ) {
-        self.owners.add(&owner, step);
-        self.steps.insert(step, Kept { call, owner, link, tool });
+    fn keep(&mut self, step: StepId, kept: Kept) {
+        self.owners.add(&kept.owner, step);
+        self.steps.insert(step, kept);
     }
 
     /// The caller is gone: whatever was meant for it has nowhere to go.
@@ -190,7 +190,11 @@ impl Books {
                     jobs.wakes.push(Arc::clone(slot));
                 }
             }
-            Output::Report(report) => jobs.reports.extend(Told::of(report, &self.engine)),
+            Output::Report(report) => jobs.reports.extend(Told::of(
+                report,
+                |step| self.steps.get(&step).map(|kept| &kept.about),
+                &self.engine,
+            )),
             Output::Idle { .. } => {}
         }
         None
@@ -287,18 +291,21 @@ impl Books {
         }
     }
 
-    fn reply(
-        &mut self,
-        shell: &Arc<Shell>,
-        call: CallId,
-        reply: engine::Reply,
-        jobs: &mut Jobs,
-    ) -> Option<Input> {
+    fn reply(&mut self, shell: &Arc<Shell>, call: CallId, reply: engine::Reply, jobs: &mut Jobs) -> Option<Input> {
         let Some(slot) = self.calls.remove(&call) else {
             return Some(Input::Arrived { call, arrival: Arrival::Lost });
         };
-        let (step, shell) = (slot.step, Arc::clone(shell));
-        let delivery = Delivery::new(move |arrival| shell.arrived(call, step, arrival));
+        let step = slot.step;
+        if let engine::Reply::Stop(stop) = &reply {
+            jobs.reports.push(Told::stopped(stop, &slot.about));
+        }
+        // Whether a read's answer arrives changes nothing.
+        let delivery = if slot.is_mutation() {
+            let shell = Arc::clone(shell);
+            Delivery::new(move |arrival| shell.arrived(call, step, arrival))
+        } else {
+            Delivery::new(|_| ())
+        };
         slot.push(Item::Reply(translate::reply(reply, &slot), delivery));
         jobs.wakes.push(slot);
         self.settle(step, jobs);

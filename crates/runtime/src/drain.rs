@@ -73,7 +73,7 @@ impl Shell {
 
 //= G3
 fn stopping(slot: &Slot) -> Item {
-    let why = if slot.mutation {
+    let why = if slot.is_mutation() {
         "the gateway is shutting down before an answer came; what became of the call is found out at its next start"
     } else {
         "the gateway is shutting down before an answer came; this call changes nothing"

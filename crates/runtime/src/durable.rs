@@ -87,20 +87,25 @@ impl Shell {
         result
     }
 
-    /// The journal's own thread says what became durable: the engine goes on right there, all of one commit at once.
+    /// The journal's own thread says what became durable. It goes back to its disk at once: the engine goes on in one
+    /// task for all of a commit, next to the tasks that it wakes.
     pub(crate) fn durable(self: &Arc<Self>, done: Vec<Durable>) {
-        let _entered = self.handle.enter();
-        let inputs: Vec<Input> = done
-            .into_iter()
-            .map(|Durable { ticket, result }| match result {
-                Ok(_) => Input::Durable { ticket },
-                Err(error) => {
-                    self.troubled(&error);
-                    Input::NotDurable { ticket, why: refusal(&error) }
-                }
-            })
-            .collect();
-        self.feed(inputs);
+        let shell = Arc::clone(self);
+        let going_on = async move {
+            let inputs: Vec<_> = done.into_iter().map(|done| shell.ended(done)).collect();
+            shell.feed(inputs);
+        };
+        self.tasks.spawn_on(going_on, &self.handle);
+    }
+
+    fn ended(&self, Durable { ticket, result }: Durable) -> Input {
+        match result {
+            Ok(_) => Input::Durable { ticket },
+            Err(error) => {
+                self.troubled(&error);
+                Input::NotDurable { ticket, why: refusal(&error) }
+            }
+        }
     }
 
     fn troubled(&self, error: &Error) {

@@ -76,7 +76,7 @@ impl Pending {
                     continue;
                 }
                 Some(Item::Reply(reply, delivery)) => {
-                    if self.slot.mutation {
+                    if self.slot.is_mutation() {
                         failpoint::hit("before_release");
                     }
                     self.answered = true;

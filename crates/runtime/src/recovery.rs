@@ -1,6 +1,7 @@
 //! What a start does with the steps that an earlier process left open.
 
 use crate::failpoint;
+use crate::report::About;
 use crate::shell::Shell;
 use engine::Input;
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
         let args: Value = serde_json::from_slice(&intent.args).unwrap_or_default();
         let rules = Arc::clone(policy.rules_unlisted(&intent.upstream, &intent.tool).pick(&args));
         let owner = (intent.tenant.clone(), intent.principal.clone());
-        shell.books.lock().recovered(intent.step, owner);
+        shell.books.lock().recovered(intent.step, owner, Arc::new(About::of(intent)));
         shell.feed([Input::Recovered { row: Box::new(row), rules }]);
         failpoint::hit("during_recovery");
     }

@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use journal::Journal;
 use parking_lot::Mutex;
-use policy::Policy;
+use policy::{Policy, ToolFacts};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -112,6 +112,11 @@ impl Runtime {
 
     pub fn tool_known(&self, upstream: &Name, tool: &str) -> bool {
         self.shell.tools.get(upstream, tool).is_some()
+    }
+
+    /// What the upstreams said about their tools so far: the data behind what is effectively enforced.
+    pub fn tools(&self) -> Vec<(Name, Vec<ToolFacts>)> {
+        self.shell.tools.all()
     }
 
     /// A task of an upstream was seen to end, in whatever answer passed.

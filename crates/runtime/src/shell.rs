@@ -12,6 +12,7 @@ use crate::ids::Ids;
 use crate::jobs::Jobs;
 use crate::legs::Legs;
 use crate::pending::Pending;
+use crate::report::About;
 use crate::settings::Settings;
 use crate::slot::{Item, Slot};
 use crate::tools::Tools;
@@ -59,8 +60,14 @@ impl Shell {
         let now = self.clock.now();
         let with = With { settings: &self.settings, policy: &policy, tool: &tool, legs: &self.legs, now };
         let call = admit::admit(&with, &request, self.ids.call())?;
-        let mutation = call.rules.effect.is_mutation();
-        let slot = Slot::new(call.call, call.step, tool, mutation, request.link);
+        let about = About {
+            run: call.run,
+            principal: request.principal.clone(),
+            upstream: tool.upstream.clone(),
+            tool: tool.name.clone(),
+            effect: call.rules.effect,
+        };
+        let slot = Slot::new(call.call, call.step, tool, about, request.link);
         let calls_max = usize::try_from(policy.limits.calls_max).unwrap_or(usize::MAX).min(self.settings.calls_max);
         let mut jobs = Jobs::default();
         {
@@ -138,7 +145,8 @@ impl Shell {
             self.tasks.spawn_on(attempt::run(Arc::clone(self), send, abandoned), &self.handle);
         }
         for read in jobs.reads {
-            self.tasks.spawn_on(world::run(Arc::clone(self), read), &self.handle);
+            let read = world::run(Arc::clone(self), read);
+            self.tasks.spawn_on(self.stop.clone().run_until_cancelled_owned(read), &self.handle);
         }
         for slot in &jobs.wakes {
             slot.wake();

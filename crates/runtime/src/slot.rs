@@ -2,6 +2,7 @@
 
 use crate::api::{Delivery, Link, Phase, Reply};
 use crate::attempt::Send;
+use crate::report::About;
 use crate::tools::Tool;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -23,7 +24,7 @@ pub(crate) struct Slot {
     /// The step that this call makes if it is a new one.
     pub(crate) step: StepId,
     pub(crate) tool: Arc<Tool>,
-    pub(crate) mutation: bool,
+    pub(crate) about: Arc<About>,
     pub(crate) link: Arc<dyn Link>,
     state: Mutex<State>,
 }
@@ -35,8 +36,12 @@ struct State {
 }
 
 impl Slot {
-    pub(crate) fn new(call: CallId, step: StepId, tool: Arc<Tool>, mutation: bool, link: Arc<dyn Link>) -> Arc<Self> {
-        Arc::new(Self { call, step, tool, mutation, link, state: Mutex::default() })
+    pub(crate) fn new(call: CallId, step: StepId, tool: Arc<Tool>, about: About, link: Arc<dyn Link>) -> Arc<Self> {
+        Arc::new(Self { call, step, tool, about: Arc::new(about), link, state: Mutex::default() })
+    }
+
+    pub(crate) fn is_mutation(&self) -> bool {
+        self.about.effect.is_mutation()
     }
 
     /// Queues an item. Wake afterwards, outside of locks.

@@ -7,6 +7,7 @@ pub(crate) use tool::Tool;
 use bytes::Bytes;
 use mcp::views;
 use parking_lot::RwLock;
+use policy::ToolFacts;
 use std::collections::HashMap;
 use std::sync::Arc;
 use vocab::Name;
@@ -66,6 +67,19 @@ impl Tools {
         if let Some(listed) = self.upstreams.write().get_mut(upstream) {
             listed.generation += 1;
         }
+    }
+
+    /// What is known, by upstream and name.
+    pub(crate) fn all(&self) -> Vec<(Name, Vec<ToolFacts>)> {
+        let upstreams = self.upstreams.read();
+        let facts = upstreams.iter().map(|(upstream, listed)| {
+            let mut facts: Vec<_> = listed.tools.values().map(|(tool, _)| tool.facts()).collect();
+            facts.sort_by(|left, right| left.name.cmp(&right.name));
+            (upstream.clone(), facts)
+        });
+        let mut facts: Vec<_> = facts.collect();
+        facts.sort_by(|left, right| left.0.cmp(&right.0));
+        facts
     }
 
     pub(crate) fn get(&self, upstream: &str, tool: &str) -> Option<Arc<Tool>> {

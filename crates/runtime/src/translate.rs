@@ -6,7 +6,7 @@ use crate::slot::Slot;
 pub(crate) fn reply(reply: engine::Reply, slot: &Slot) -> Reply {
     match reply {
         engine::Reply::Result { step, result, verification, replayed, notice } => {
-            Reply::Result { step, result, verification, replayed, notice, mutation: slot.mutation }
+            Reply::Result { step, result, verification, replayed, notice, mutation: slot.is_mutation() }
         }
         engine::Reply::Error { step, error } => Reply::Error { step, error },
         engine::Reply::Stop(stop) => Reply::Stop(Box::new(self::stop(stop, slot))),

@@ -74,7 +74,7 @@ impl Tool {
         with(&resolved.rules)
     }
 
-    fn facts(&self) -> ToolFacts {
+    pub(crate) fn facts(&self) -> ToolFacts {
         let entry = serde_json::from_slice(&self.entry).ok();
         entry.as_ref().and_then(ToolFacts::from_tool).unwrap_or_else(|| ToolFacts::named(&self.name))
     }

@@ -1,0 +1,136 @@
+//! Calls that go well, and callers that leave.
+
+use crate::bench::{Bench, answer, phases, result, stop};
+use crate::upstream::Fault;
+use runtime::{Arrival, Phase, Request};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use vocab::{Code, Executed, Verification};
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_answered_with_the_bytes_of_its_upstream() {
+    let bench = Bench::new();
+    let (bytes, verification, replayed) = result(bench.call("look", r#"{"account":"a"}"#).await);
+    assert!(bytes.contains(r#""paid":false"#), "{bytes}");
+    assert_eq!((verification, replayed), (Verification::None, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_meets_a_fault_is_tried_again() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Vanishes);
+    bench.upstream.fault(Fault::Refused);
+    let mut pending = bench.start(bench.request("look", r#"{"account":"a"}"#));
+    let (phases, (reply, delivery)) = phases(&mut pending).await;
+    delivery.report(Arrival::Seen);
+    assert!(result(reply).0.contains("paid"));
+    assert!(phases.iter().any(|phase| matches!(phase, Phase::Retrying { .. })), "{phases:?}");
+    assert_eq!(bench.upstream.sends(), 3);
+}
+
+//= S-25
+#[tokio::test(start_paused = true)]
+async fn a_mutation_is_done_once_and_read_back() {
+    let bench = Bench::new();
+    let (_, verification, _) = result(bench.call("pay", r#"{"account":"a"}"#).await);
+    assert_eq!(verification, Verification::Verified);
+    assert_eq!((bench.upstream.paid("a"), bench.upstream.reads()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_whose_caller_leaves_is_given_up() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let mut pending = bench.start(bench.request("look", r#"{"account":"a"}"#));
+    tokio::select! {
+        _ = answer(&mut pending) => unreachable!("it is held"),
+        () = bench.upstream.sent(1) => {}
+    }
+    drop(pending);
+    assert_eq!(bench.upstream.dropped.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.runtime.health().callers, 0);
+}
+
+//= S-23
+#[tokio::test(start_paused = true)]
+async fn a_mutation_goes_on_when_its_caller_leaves_and_its_answer_waits_for_the_next_one() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let request =
+        |bench: &Bench| Request { explicit_keys: vec!["k1".to_owned()], ..bench.request("pay", r#"{"account":"a"}"#) };
+    let pending = bench.start(request(&bench));
+    bench.upstream.sent(1).await;
+    drop(pending);
+    bench.upstream.release();
+    let (_, verification, replayed) = result(bench.ask(request(&bench)).await);
+    assert_eq!(verification, Verification::Verified);
+    assert!(replayed || bench.upstream.sends() == 1, "it was attached or replayed");
+    assert_eq!((bench.upstream.paid("a"), bench.upstream.dropped.load(Ordering::SeqCst)), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_caller_of_the_same_step_is_attached_to_it() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let request =
+        |bench: &Bench| Request { explicit_keys: vec!["k1".to_owned()], ..bench.request("pay", r#"{"account":"a"}"#) };
+    let mut first = bench.start(request(&bench));
+    bench.upstream.sent(1).await;
+    let mut second = bench.start(request(&bench));
+    bench.upstream.release();
+    let ((one, first_told), (phases, (two, second_told))) = tokio::join!(answer(&mut first), phases(&mut second));
+    assert_eq!(result(one).0, result(two).0);
+    assert!(phases.contains(&Phase::Attached), "{phases:?}");
+    first_told.report(Arrival::Seen);
+    second_told.report(Arrival::Seen);
+    assert_eq!(bench.upstream.paid("a"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_forwarded_once_and_answered() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let mut pending = bench.start(bench.request("wipe", r#"{"account":"a"}"#));
+    bench.upstream.sent(1).await;
+    pending.cancel();
+    pending.cancel();
+    let (reply, delivery) = answer(&mut pending).await;
+    delivery.report(Arrival::Seen);
+    let stop = stop(reply);
+    assert_eq!((stop.code, stop.executed), (Code::OutcomeUnknown, Executed::Unknown));
+    assert_eq!(bench.upstream.cancels.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_hears_by_its_own_patience_that_the_step_still_runs() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let begun = tokio::time::Instant::now();
+    let patience = Some(Duration::from_secs(3));
+    let stop = stop(bench.ask(Request { patience, ..bench.request("pay", r#"{"account":"a"}"#) }).await);
+    assert_eq!(stop.executed, Executed::Unknown);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_beyond_the_limit_are_refused_at_once_and_nothing_is_sent() {
+    let text = crate::bench::POLICY.to_owned() + "\nlimits: { calls_max: 1 }\n";
+    let bench = Bench::with(&text, crate::prompt::Prompt::new(), std::sync::Arc::default());
+    bench.upstream.fault(Fault::Held);
+    let first = bench.start(bench.request("pay", r#"{"account":"a"}"#));
+    bench.upstream.sent(1).await;
+    let refused = stop(bench.call("look", r#"{"account":"a"}"#).await);
+    assert_eq!((refused.code, refused.executed), (Code::Overloaded, Executed::No));
+    assert_eq!(bench.upstream.sends(), 1);
+    drop(first);
+    assert!(result(bench.call("look", r#"{"account":"a"}"#).await).0.contains("paid"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_panics_leaves_the_outcome_unknown_and_the_gateway_alive() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Panics);
+    let stop = stop(bench.call("wipe", r#"{"account":"a"}"#).await);
+    assert_eq!((stop.code, stop.executed), (Code::OutcomeUnknown, Executed::Unknown));
+    assert!(result(bench.call("look", r#"{"account":"a"}"#).await).0.contains("paid"));
+}

@@ -1,0 +1,13 @@
+//! The runtime with a real engine, a journal in memory, and an upstream whose effects are counted.
+
+mod bench;
+
+mod boundary;
+mod calls;
+mod durability;
+mod ending;
+mod keys;
+mod prompt;
+mod restart;
+mod unknown;
+mod upstream;

@@ -1,0 +1,93 @@
+//! A journal that commits on the test's own runtime: with a paused clock, nothing may wait for another thread.
+
+use journal::{
+    Backup, Error, Filter, Journal, Maintained, Memory, Notify, Recall, Recalled, Retention, RunSummary, Start,
+    StoredEvent, Ticket, Verified,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use vocab::{Instant, Record, StepId, StepRow};
+
+pub struct Prompt {
+    memory: Arc<Memory>,
+    /// Appends that somebody waited for.
+    pub barriers: AtomicUsize,
+}
+
+impl Prompt {
+    pub fn new() -> Arc<Self> {
+        Self::of(Memory::manual())
+    }
+
+    fn of(memory: Arc<Memory>) -> Arc<Self> {
+        Arc::new(Self { memory, barriers: AtomicUsize::new(0) })
+    }
+
+    /// What the next process would find.
+    pub fn reopen(&self) -> Arc<Self> {
+        Self::of(self.memory.reopen())
+    }
+}
+
+impl Journal for Prompt {
+    fn start(&self) -> &Start {
+        self.memory.start()
+    }
+
+    fn on_durable(&self, notify: Notify) {
+        self.memory.on_durable(notify);
+    }
+
+    fn append(&self, records: Vec<Record>, ticket: Option<Ticket>) -> Result<(), Error> {
+        self.barriers.fetch_add(usize::from(ticket.is_some()), Ordering::SeqCst);
+        self.memory.append(records, ticket)?;
+        let memory = Arc::clone(&self.memory);
+        drop(tokio::spawn(async move { memory.pump() }));
+        Ok(())
+    }
+
+    fn recall(&self, query: &Recall) -> Result<Recalled, Error> {
+        self.memory.recall(query)
+    }
+
+    fn open_steps(&self) -> Result<Vec<StepRow>, Error> {
+        self.memory.open_steps()
+    }
+
+    fn step(&self, id: StepId) -> Result<Option<StepRow>, Error> {
+        self.memory.step(id)
+    }
+
+    fn events(&self, id: StepId) -> Result<Vec<StoredEvent>, Error> {
+        self.memory.events(id)
+    }
+
+    fn steps(&self, filter: &Filter) -> Result<Vec<StepRow>, Error> {
+        self.memory.steps(filter)
+    }
+
+    fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
+        self.memory.runs(limit)
+    }
+
+    fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error> {
+        self.memory.maintain(now, keep)
+    }
+
+    fn backup(&self, to: &Path) -> Result<Backup, Error> {
+        self.memory.backup(to)
+    }
+
+    fn verify(&self, full: bool) -> Result<Verified, Error> {
+        self.memory.verify(full)
+    }
+
+    fn health(&self) -> Result<(), Error> {
+        self.memory.health()
+    }
+
+    fn close(&self) {
+        self.memory.close();
+    }
+}

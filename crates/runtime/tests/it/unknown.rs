@@ -1,0 +1,118 @@
+//! Lost replies, bad answers, and how they are resolved.
+
+use crate::bench::{Bench, phases, result, stop};
+use crate::upstream::Fault;
+use runtime::{Act, Arrival, Phase, ResolveError};
+use std::sync::atomic::Ordering;
+use vocab::{Code, Executed, Outcome, State, StepId, Verification};
+
+//= S-15
+//= S-23
+//= S-25
+//= G3
+#[tokio::test(start_paused = true)]
+async fn after_a_lost_reply_the_world_is_read_and_the_caller_hears_that_it_was_applied() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Lost);
+    let mut pending = bench.start(bench.request("pay", r#"{"account":"a"}"#));
+    let (phases, (reply, delivery)) = phases(&mut pending).await;
+    delivery.report(Arrival::Seen);
+    let stop = stop(reply);
+    assert_eq!((stop.code, stop.executed), (Code::AppliedNoReceipt, Executed::Yes));
+    assert!(phases.iter().any(|phase| matches!(phase, Phase::Probing { .. })), "{phases:?}");
+    assert_eq!((bench.upstream.paid("a"), bench.upstream.sends()), (1, 1));
+}
+
+//= G3
+#[tokio::test(start_paused = true)]
+async fn what_never_arrived_is_told_as_not_applied_only_after_quiescence() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Vanishes);
+    let begun = tokio::time::Instant::now();
+    let stop = stop(bench.call("pay", r#"{"account":"a"}"#).await);
+    assert_eq!((stop.code, stop.executed), (Code::NotApplied, Executed::No));
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!((bench.upstream.paid("a"), bench.upstream.sends()), (0, 1));
+}
+
+//= S-06
+//= S-17
+//= G7
+#[tokio::test(start_paused = true)]
+async fn a_garbled_answer_to_a_mutation_is_withheld_and_probed() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Answers(r#"{"content":[{"type":"text","text":"garbled"}],"structuredContent":{}}"#));
+    let stop = stop(bench.call("pay", r#"{"account":"a"}"#).await);
+    assert_eq!((stop.code, stop.executed), (Code::AppliedNoReceipt, Executed::Yes));
+    assert!(!stop.why.contains("garbled"), "{}", stop.why);
+    assert_eq!((bench.upstream.paid("a"), bench.upstream.sends()), (1, 1));
+}
+
+//= S-06
+//= S-26
+#[tokio::test(start_paused = true)]
+async fn a_read_whose_answers_stay_bad_is_refused_without_its_payload() {
+    let bench = Bench::new();
+    for _ in 0..2 {
+        bench.upstream.fault(Fault::Answers(r#"{"content":"garbage"}"#));
+    }
+    let stop = stop(bench.call("lookup_strict", r#"{"account":"a"}"#).await);
+    assert_eq!(stop.code, Code::OutputRejected);
+    assert!(!stop.why.contains("garbage"), "{}", stop.why);
+    assert_eq!(bench.upstream.sends(), 2);
+}
+
+async fn unknown(bench: &Bench) -> StepId {
+    bench.upstream.fault(Fault::Lost);
+    let stop = stop(bench.call("wipe", r#"{"account":"a"}"#).await);
+    assert_eq!((stop.code, stop.executed), (Code::OutcomeUnknown, Executed::Unknown));
+    stop.step
+}
+
+//= G6
+#[tokio::test(start_paused = true)]
+async fn what_a_person_records_is_durable_when_it_is_confirmed() {
+    let bench = Bench::new();
+    let step = unknown(&bench).await;
+    let row = bench.runtime.resolve(step, Act::Applied, "ann".to_owned(), "saw it".to_owned()).await;
+    let row = row.expect("it is open");
+    assert_eq!((row.status.state, row.status.outcome), (State::Closed, Some(Outcome::Applied)));
+    let stored = bench.runtime.journal().step(step).expect("a read").expect("stored");
+    assert_eq!(stored.status.outcome, Some(Outcome::Applied));
+    let events = bench.runtime.journal().events(step).expect("a read");
+    assert!(events.iter().any(|event| event.event.kind == vocab::EventKind::Person), "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_nobody_knows_cannot_be_resolved() {
+    let bench = Bench::new();
+    let missing = StepId([9; 16]);
+    let error = bench.runtime.resolve(missing, Act::Applied, "ann".to_owned(), String::new()).await;
+    assert!(matches!(error, Err(ResolveError::NotFound(step)) if step == missing), "{error:?}");
+}
+
+//= S-15
+#[tokio::test(start_paused = true)]
+async fn a_step_is_shown_to_its_own_caller_and_to_nobody_else() {
+    let bench = Bench::new();
+    let step = unknown(&bench).await;
+    let (tenant, ann, bob) = ("t".into(), "ann".into(), "bob".into());
+    let seen = bench.runtime.status(&tenant, &ann, Some(step)).await;
+    assert_eq!(seen.steps[0].executed, Executed::Unknown);
+    assert_eq!(bench.runtime.status(&tenant, &ann, None).await.steps.len(), 1);
+    assert!(!bench.runtime.status(&tenant, &bob, Some(step)).await.found());
+    assert!(!bench.runtime.status(&tenant, &bob, None).await.found());
+    bench.runtime.resolve(step, Act::Absent, "op".to_owned(), String::new()).await.expect("it is open");
+    let seen = bench.runtime.status(&tenant, &ann, Some(step)).await;
+    assert_eq!((seen.steps[0].state, seen.steps[0].executed), (State::Closed, Executed::No));
+    assert!(!bench.runtime.status(&tenant, &bob, Some(step)).await.found());
+    assert!(!bench.runtime.status(&tenant, &ann, None).await.found());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_back_that_cannot_be_made_leaves_the_receipt_unverified() {
+    let bench = Bench::new();
+    bench.upstream.blind.store(true, Ordering::SeqCst);
+    let (_, verification, _) = result(bench.call("pay", r#"{"account":"a"}"#).await);
+    assert!(matches!(verification, Verification::Unverified(_)), "{verification:?}");
+}
