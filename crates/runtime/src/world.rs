@@ -35,6 +35,8 @@ pub(crate) async fn run(shell: Arc<Shell>, read: WorldRead) {
 }
 
 impl WorldRead {
+    //= S-15
+    //= S-25
     async fn end(&self, shell: &Shell) -> Result<ReadEnd, String> {
         let plan = self.plan().ok_or("the policy names no read for it")?;
         let args: Value = serde_json::from_slice(&self.intent.args).map_err(|_| "its arguments cannot be read")?;

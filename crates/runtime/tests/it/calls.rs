@@ -28,6 +28,7 @@ async fn a_read_that_meets_a_fault_is_tried_again() {
     assert_eq!(bench.upstream.sends(), 3);
 }
 
+//= S-15
 //= S-25
 #[tokio::test(start_paused = true)]
 async fn a_mutation_is_done_once_and_read_back() {

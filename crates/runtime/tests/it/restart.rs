@@ -16,7 +16,7 @@ fn keyed(bench: &Bench, tool: &str) -> Request {
     Request { explicit_keys: vec!["k".to_owned()], ..bench.request(tool, ARGS) }
 }
 
-//= S-15
+//= S-09
 //= G5
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_replayed_after_a_restart() {
@@ -63,7 +63,7 @@ async fn sent_and_crashed(upstream: &Arc<Upstream>, tool: &str, tail: Tail) -> A
     next
 }
 
-//= S-15
+//= S-09
 //= S-23
 //= G1
 //= G6

@@ -6,7 +6,6 @@ use runtime::{Act, Arrival, Phase, ResolveError};
 use std::sync::atomic::Ordering;
 use vocab::{Code, Executed, Outcome, State, StepId, Verification};
 
-//= S-15
 //= S-23
 //= S-25
 //= G3
@@ -91,7 +90,6 @@ async fn a_step_that_nobody_knows_cannot_be_resolved() {
     assert!(matches!(error, Err(ResolveError::NotFound(step)) if step == missing), "{error:?}");
 }
 
-//= S-15
 #[tokio::test(start_paused = true)]
 async fn a_step_is_shown_to_its_own_caller_and_to_nobody_else() {
     let bench = Bench::new();
@@ -109,6 +107,7 @@ async fn a_step_is_shown_to_its_own_caller_and_to_nobody_else() {
     assert!(!bench.runtime.status(&tenant, &ann, None).await.found());
 }
 
+//= S-15
 #[tokio::test(start_paused = true)]
 async fn a_read_back_that_cannot_be_made_leaves_the_receipt_unverified() {
     let bench = Bench::new();
