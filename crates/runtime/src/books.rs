@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use vocab::{CallId, Failure, FailureKind, Instant, Name, Record, StepId};
+use vocab::{CallId, Failure, FailureKind, Instant, Name, Record, StepId, StepIntent};
 
 pub(crate) struct Books {
     pub(crate) engine: Engine,
@@ -91,17 +91,34 @@ impl Books {
                 link: Some(Arc::clone(&slot.link)),
                 tool: Some(Arc::clone(&slot.tool)),
             };
-            self.keep(slot.step, kept);
+            // Its id was made a moment ago: there is nothing to give back.
+            drop(self.keep(slot.step, kept));
         }
     }
 
-    pub(crate) fn recovered(&mut self, step: StepId, owner: (Name, Name), about: Arc<About>) {
-        self.keep(step, Kept { call: CallId(0), owner, about, link: None, tool: None });
+    /// A step of the journal is about to be given to the engine.
+    pub(crate) fn recovered(&mut self, intent: &StepIntent) {
+        if !self.steps.contains_key(&intent.step) {
+            let owner = (intent.tenant.clone(), intent.principal.clone());
+            let kept = Kept { call: CallId(0), owner, about: Arc::new(About::of(intent)), link: None, tool: None };
+            drop(self.keep(intent.step, kept));
+        }
     }
 
-    fn keep(&mut self, step: StepId, kept: Kept) {
+    /// Gives back the session that was kept before.
+    #[must_use]
+    fn keep(&mut self, step: StepId, kept: Kept) -> Option<Arc<dyn Link>> {
         self.owners.add(&kept.owner, step);
-        self.steps.insert(step, kept);
+        self.steps.insert(step, kept)?.link
+    }
+
+    /// The tool whose call the upstream made this task of.
+    pub(crate) fn tool_of(&self, upstream: &str, task: &str) -> Option<Arc<Tool>> {
+        let made = |step: &StepId| {
+            let view = self.engine.step(*step)?;
+            Some(&*view.intent().upstream == upstream && view.status().remote_task.as_deref() == Some(task))
+        };
+        self.steps.iter().find(|(step, _)| made(step) == Some(true))?.1.tool.clone()
     }
 
     /// The caller is gone: whatever was meant for it has nowhere to go.
@@ -245,17 +262,21 @@ impl Books {
             jobs.wakes.push(Arc::clone(slot));
             return None;
         }
-        let kept = self.steps.get_mut(&step);
-        let (link, tool) = match (slot, &kept) {
-            (Some(slot), _) => (Some(Arc::clone(&slot.link)), Some(Arc::clone(&slot.tool))),
-            (None, Some(kept)) => (kept.link.clone(), kept.tool.clone()),
-            (None, None) => (None, None),
-        };
-        let Some(link) = link else { return Some(unsent(step, number, "no session with the upstream is left")) };
-        if let (Some(kept), Some(_)) = (kept, slot) {
-            jobs.links.extend(kept.link.replace(Arc::clone(&link)));
-            kept.tool.clone_from(&tool);
+        if let Some(slot) = slot {
+            // This call's session from now on, also for a step of an earlier process that this call runs again.
+            let kept = Kept {
+                call: slot.call,
+                owner: (intent.tenant.clone(), intent.principal.clone()),
+                about: Arc::new(About::of(&intent)),
+                link: Some(Arc::clone(&slot.link)),
+                tool: Some(Arc::clone(&slot.tool)),
+            };
+            jobs.links.extend(self.keep(step, kept));
         }
+        let kept = self.steps.get(&step).and_then(|kept| Some((kept.link.clone()?, kept.tool.clone())));
+        let Some((link, tool)) = kept else {
+            return Some(unsent(step, number, "no session with the upstream is left"));
+        };
         let abandoned = CancellationToken::new();
         self.out.insert((step, number), Out::Task(abandoned.clone(), Arc::clone(&link)));
         jobs.sends.push((Send { number, intent, rules, upstream_key, tool, link }, abandoned));

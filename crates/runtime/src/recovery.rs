@@ -1,12 +1,12 @@
-//! What a start does with the steps that an earlier process left open.
+//! Steps of the journal that the engine takes over: those that an earlier process left open, and single closed ones.
 
 use crate::failpoint;
-use crate::report::About;
 use crate::shell::Shell;
 use engine::Input;
+use policy::ToolRules;
 use serde_json::Value;
 use std::sync::Arc;
-use vocab::StepRow;
+use vocab::{StepIntent, StepRow};
 
 /// Feeds every open step. Only those are read, however many are stored.
 pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
@@ -14,15 +14,26 @@ pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
         return;
     }
     tracing::info!(steps = rows.len(), "steps were left open: finding out what became of them");
-    let policy = shell.policy.load();
     for row in rows {
-        let intent = &row.intent;
-        // Its upstream has not been asked for its tools yet: what the file says, else the worst.
-        let args: Value = serde_json::from_slice(&intent.args).unwrap_or_default();
-        let rules = Arc::clone(policy.rules_unlisted(&intent.upstream, &intent.tool).pick(&args));
-        let owner = (intent.tenant.clone(), intent.principal.clone());
-        shell.books.lock().recovered(intent.step, owner, Arc::new(About::of(intent)));
-        shell.feed([Input::Recovered { row: Box::new(row), rules }]);
+        load(shell, row);
         failpoint::hit("during_recovery");
+    }
+}
+
+/// Gives one step to the engine.
+pub(crate) fn load(shell: &Arc<Shell>, row: StepRow) {
+    let rules = rules(shell, &row.intent);
+    shell.books.lock().recovered(&row.intent);
+    shell.feed([Input::Recovered { row: Box::new(row), rules }]);
+}
+
+/// The rules that its tool has now. An upstream that was not asked for its tools yet has those of the file, else the
+/// worst.
+fn rules(shell: &Shell, intent: &StepIntent) -> Arc<ToolRules> {
+    let policy = shell.policy.load();
+    let args: Value = serde_json::from_slice(&intent.args).unwrap_or_default();
+    match shell.tools.get(&intent.upstream, &intent.tool) {
+        Some(tool) => tool.with_rules(&policy, |rules| Arc::clone(rules.pick(&args))),
+        None => Arc::clone(policy.rules_unlisted(&intent.upstream, &intent.tool).pick(&args)),
     }
 }

@@ -1,6 +1,7 @@
 //! What a person records about a step: durable before anybody is told that it is.
 
 use crate::jobs::Jobs;
+use crate::recovery;
 use crate::shell::Shell;
 use engine::{Act, Input};
 use std::sync::Arc;
@@ -26,6 +27,11 @@ impl Shell {
         who: String,
         why: String,
     ) -> Result<StepRow, ResolveError> {
+        if self.books.lock().engine.step(step).is_none() {
+            // Closed, and long out of memory: a person may still allow it to run again.
+            let row = self.stored(step).await?.ok_or(ResolveError::NotFound(step))?;
+            recovery::load(&self, row);
+        }
         let mut jobs = Jobs { watching: true, ..Jobs::default() };
         self.feed_with([Input::Person { step, act, who, why }], &mut jobs);
         let commits = std::mem::take(&mut jobs.commits);

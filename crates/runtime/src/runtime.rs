@@ -16,7 +16,7 @@ use crate::tools::Tools;
 use crate::{keep, recovery};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use engine::{Act, Config, Engine, Input, TaskEnd};
+use engine::{Act, Config, Engine, TaskEnd};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use journal::Journal;
@@ -121,7 +121,7 @@ impl Runtime {
 
     /// A task of an upstream was seen to end, in whatever answer passed.
     pub fn task_ended(&self, upstream: &Name, task: &Name, end: TaskEnd) {
-        self.shell.feed([Input::TaskEnded { upstream: upstream.clone(), task: task.clone(), end }]);
+        self.shell.task_ended(upstream, task, end);
     }
 
     /// What is known of a step of this caller; without a step, of its open ones. Asking may hurry a probe.

@@ -16,9 +16,9 @@ use crate::report::About;
 use crate::settings::Settings;
 use crate::slot::{Item, Slot};
 use crate::tools::Tools;
-use crate::{attempt, world};
+use crate::{answer, attempt, world};
 use arc_swap::ArcSwap;
-use engine::{Input, Left, Recalled};
+use engine::{AnswerKind, Input, Left, Recalled, TaskEnd};
 use journal::{Journal, Recall};
 use parking_lot::Mutex;
 use policy::Policy;
@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vocab::{CallId, Code, StepId, Verification};
+use vocab::{CallId, Code, Name, StepId, Verification};
 
 pub(crate) struct Shell {
     pub(crate) settings: Settings,
@@ -126,6 +126,26 @@ impl Shell {
             books.settle(step, &mut jobs);
         }
         self.perform(jobs);
+    }
+
+    /// The end of a task passes the same boundary as an answer: what fails it leaves the outcome unknown.
+    //= S-06
+    //= G7
+    pub(crate) fn task_ended(self: &Arc<Self>, upstream: &Name, task: &Name, end: TaskEnd) {
+        let end = match end {
+            TaskEnd::Completed(result) => {
+                let tool = self.books.lock().tool_of(upstream, task);
+                let limits = answer::limits(&self.policy.load(), upstream);
+                let judged = answer::judge(result, tool.as_deref(), &limits).answer;
+                match judged.kind {
+                    AnswerKind::Done => TaskEnd::Completed(judged.result),
+                    AnswerKind::ToolError(text) => TaskEnd::Failed(text),
+                    AnswerKind::Bad(_) | AnswerKind::InputRequired | AnswerKind::Task(_) => TaskEnd::Vanished,
+                }
+            }
+            other => other,
+        };
+        self.feed([Input::TaskEnded { upstream: upstream.clone(), task: task.clone(), end }]);
     }
 
     pub(crate) fn perform(self: &Arc<Self>, jobs: Jobs) {

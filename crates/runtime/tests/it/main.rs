@@ -4,6 +4,7 @@ mod bench;
 
 mod boundary;
 mod calls;
+mod crowd;
 mod durability;
 mod ending;
 mod keys;
