@@ -69,6 +69,10 @@ impl Books {
         self.calls.len()
     }
 
+    pub(crate) fn waits(&self, slot: &Slot) -> bool {
+        self.calls.contains_key(&slot.call)
+    }
+
     pub(crate) fn waiting(&self) -> Vec<Arc<Slot>> {
         self.calls.values().cloned().collect()
     }

@@ -1,13 +1,11 @@
 //! The end in order: no new calls, those in flight finish or are left to the next start, then the journal closes.
 
-use crate::api::{Delivery, Reply, Stop};
 use crate::jobs::Jobs;
 use crate::shell::Shell;
-use crate::slot::{Item, Slot};
+use crate::told;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use vocab::{Code, Verification};
 
 /// How long what was given up may take to end.
 const ENDING_MAX: Duration = Duration::from_secs(2);
@@ -64,32 +62,9 @@ impl Shell {
         };
         tracing::warn!(calls = waiting.len(), "calls were still in flight at the end");
         for slot in waiting {
-            slot.push(stopping(&slot));
+            slot.push(told::stopping(&slot));
             slot.wake();
         }
         self.perform(jobs);
     }
-}
-
-//= G3
-fn stopping(slot: &Slot) -> Item {
-    let why = if slot.is_mutation() {
-        "the gateway is shutting down before an answer came; what became of the call is found out at its next start"
-    } else {
-        "the gateway is shutting down before an answer came; this call changes nothing"
-    };
-    let stop = Stop {
-        code: Code::InProgress,
-        executed: Code::InProgress.executed(),
-        step: slot.step,
-        earlier: None,
-        tool: slot.tool.name.clone(),
-        upstream: slot.tool.upstream.clone(),
-        why: why.to_owned(),
-        verification: Verification::None,
-        retry_after: None,
-        next_probe: None,
-        success: false,
-    };
-    Item::Reply(Reply::Stop(Box::new(stop)), Delivery::new(|_| ()))
 }

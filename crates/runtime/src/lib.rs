@@ -24,6 +24,7 @@ mod settings;
 mod shell;
 mod slot;
 mod status;
+mod told;
 mod tools;
 mod translate;
 mod world;

@@ -6,7 +6,7 @@ use crate::failpoint;
 use crate::shell::Shell;
 use crate::slot::{Item, Slot};
 use bytes::Bytes;
-use engine::{AttemptEnd, Input, Left};
+use engine::{AttemptEnd, Input};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
@@ -56,11 +56,10 @@ impl Pending {
         std::future::poll_fn(|context| self.poll(context)).await
     }
 
-    /// The caller asked for it to be cancelled. The reply still comes.
+    /// The caller asked for it to be cancelled, which is forwarded once. The reply comes at once and says what is known:
+    /// a cancel is a request, never an outcome.
     pub fn cancel(&self) {
-        if !self.answered {
-            self.shell.feed([Input::Left { call: self.slot.call, how: Left::Cancelled }]);
-        }
+        self.shell.cancel(&self.slot);
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
@@ -115,15 +114,16 @@ async fn guarded(link: Arc<dyn crate::api::Link>, attempt: Attempt) -> Result<By
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
         // First the future: dropping it is what cancels a read upstream.
         let ended = self.running.take().map(|running| {
             let failure = Failure::new(FailureKind::CancelSent, "its caller left");
             let (step, attempt) = (running.send.intent.step, running.send.number);
             Input::AttemptEnded { step, attempt, end: Box::new(AttemptEnd::Failed(failure)) }
         });
-        self.shell.leave(&self.slot, ended);
+        if self.answered {
+            self.shell.feed(ended);
+        } else {
+            self.shell.leave(&self.slot, ended);
+        }
     }
 }

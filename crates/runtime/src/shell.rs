@@ -5,7 +5,7 @@
 
 use crate::admit::{self, With};
 use crate::alarm::Alarm;
-use crate::api::{Arrival, CallError, Delivery, Reader, Reply, Request, Stop};
+use crate::api::{Arrival, CallError, Reader, Request};
 use crate::books::Books;
 use crate::clock::Clock;
 use crate::ids::Ids;
@@ -14,9 +14,9 @@ use crate::legs::Legs;
 use crate::pending::Pending;
 use crate::report::About;
 use crate::settings::Settings;
-use crate::slot::{Item, Slot};
+use crate::slot::Slot;
 use crate::tools::Tools;
-use crate::{answer, attempt, world};
+use crate::{answer, attempt, told, world};
 use arc_swap::ArcSwap;
 use engine::{AnswerKind, Input, Left, Recalled, TaskEnd};
 use journal::{Journal, Recall};
@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vocab::{CallId, Code, Name, StepId, Verification};
+use vocab::{CallId, Name, StepId};
 
 pub(crate) struct Shell {
     pub(crate) settings: Settings,
@@ -76,7 +76,7 @@ impl Shell {
                 return Err(CallError::Draining);
             }
             if books.callers() >= calls_max {
-                slot.push(overloaded(&slot, calls_max));
+                slot.push(told::overloaded(&slot, calls_max));
             } else {
                 books.add(&slot, &request.tenant, &request.principal);
                 books.handle(self, self.clock.now(), Input::Call(Box::new(call)), &mut jobs);
@@ -111,6 +111,27 @@ impl Shell {
             books.remove(slot, &mut jobs);
             if let Some(ended) = ended {
                 books.handle(self, now, ended, &mut jobs);
+            }
+        }
+        self.perform(jobs);
+    }
+
+    /// The caller cancelled. The engine lets go of it, so that its answer is made here.
+    pub(crate) fn cancel(self: &Arc<Self>, slot: &Arc<Slot>) {
+        let mut jobs = Jobs::default();
+        {
+            let mut books = self.books.lock();
+            if !books.waits(slot) {
+                return;
+            }
+            let was_known = books.engine.step(slot.step).is_some();
+            let left = Input::Left { call: slot.call, how: Left::Cancelled };
+            books.handle(self, self.clock.now(), left, &mut jobs);
+            if books.waits(slot) {
+                let is_unsent = was_known && books.engine.step(slot.step).is_none();
+                books.remove(slot, &mut jobs);
+                slot.push(told::cancelled(slot, is_unsent));
+                jobs.wakes.push(Arc::clone(slot));
             }
         }
         self.perform(jobs);
@@ -192,21 +213,4 @@ impl Shell {
         };
         self.feed([input]);
     }
-}
-
-fn overloaded(slot: &Slot, calls_max: usize) -> Item {
-    let stop = Stop {
-        code: Code::Overloaded,
-        executed: Code::Overloaded.executed(),
-        step: slot.step,
-        earlier: None,
-        tool: slot.tool.name.clone(),
-        upstream: slot.tool.upstream.clone(),
-        why: format!("{calls_max} calls wait already"),
-        verification: Verification::None,
-        retry_after: Some(std::time::Duration::from_secs(1)),
-        next_probe: None,
-        success: false,
-    };
-    Item::Reply(Reply::Stop(Box::new(stop)), Delivery::new(|_| ()))
 }

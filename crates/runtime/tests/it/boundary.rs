@@ -51,15 +51,15 @@ async fn a_schema_that_changes_holds_from_the_next_call_on() {
 #[tokio::test(start_paused = true)]
 async fn a_reloaded_policy_holds_from_the_next_call_on() {
     let bench = Bench::new();
-    let twice = |bench: &Bench| bench.request("look", r#"{"account":"a"}"#);
+    let twice = |bench: &Bench| bench.request("lookup_strict", r#"{"account":"a"}"#);
     result(bench.ask(twice(&bench)).await);
     let rows = |bench: &Bench| {
         let filter = journal::Filter { reads: false, limit: 10, ..journal::Filter::default() };
         bench.runtime.journal().steps(&filter).expect("a read").len()
     };
     assert_eq!(rows(&bench), 0);
-    let text =
-        crate::bench::POLICY.replace("{ match: shop.look, effect: read }", "{ match: shop.look, effect: write }");
+    let text = crate::bench::POLICY
+        .replace("{ match: shop.lookup_strict, effect: read }", "{ match: shop.lookup_strict, effect: write }");
     bench.runtime.reload(crate::bench::policy(&text));
     result(bench.ask(twice(&bench)).await);
     assert_eq!(rows(&bench), 1, "it counts as a mutation now");
