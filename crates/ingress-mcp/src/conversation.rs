@@ -193,9 +193,15 @@ impl Conversation {
         format!("\"cofferdam-{tag}-{number}\"").into()
     }
 
-    /// How long nothing happened; `None` while something is under way.
+    /// How long nothing happened; `None` while something is under way or the client reads its own stream.
     pub(crate) fn idle(&self) -> Option<Duration> {
-        (self.busy.load(Ordering::Acquire) == 0).then(|| self.used.lock().elapsed())
+        let is_used = self.busy.load(Ordering::Acquire) > 0 || self.own.is_read();
+        (!is_used).then(|| self.used.lock().elapsed())
+    }
+
+    /// The client was there just now.
+    pub(crate) fn touch(&self) {
+        *self.used.lock() = Instant::now();
     }
 
     /// Waits until nothing is under way.

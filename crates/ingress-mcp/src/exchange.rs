@@ -16,8 +16,8 @@ pub struct Out {
     pub last: bool,
     /// To be told when the last byte was written; dropping it says that the message was lost.
     pub delivery: Option<Delivery>,
-    /// It is an error of the protocol that the gateway itself answers, with this JSON-RPC code. Over HTTP some of them
-    /// have a status of their own.
+    /// It is an error with this JSON-RPC code, of the gateway itself or one that has its own HTTP status whoever
+    /// answers it.
     pub refusal: Option<i64>,
 }
 

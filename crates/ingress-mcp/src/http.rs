@@ -96,7 +96,6 @@ async fn accept(
             () = shutdown.cancelled() => return,
             accepted = listener.accept() => accepted,
             _ = sweep.tick() => {
-                door.hub.sweep();
                 door.sessions.sweep(door.config.resume);
                 continue;
             }
@@ -133,6 +132,3 @@ fn turn_away(stream: TcpStream) {
         tracing::debug!(error = %error, "a connection beyond the limit left at once");
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,6 +16,8 @@ struct State {
     waker: Option<Waker>,
     /// The newest reader; an older one gets nothing more.
     reader: u64,
+    /// It has not left.
+    is_read: bool,
     closed: bool,
 }
 
@@ -47,10 +49,23 @@ impl Mailbox {
         let (number, waker) = {
             let mut state = self.state.lock();
             state.reader += 1;
+            state.is_read = true;
             (state.reader, state.waker.take())
         };
         wake(waker);
         number
+    }
+
+    /// This reader goes away. What comes waits for the next one.
+    pub fn leave(&self, reader: u64) {
+        let mut state = self.state.lock();
+        if state.reader == reader {
+            state.is_read = false;
+        }
+    }
+
+    pub fn is_read(&self) -> bool {
+        self.state.lock().is_read
     }
 
     /// What waits is still read, then the end.

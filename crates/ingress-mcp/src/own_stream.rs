@@ -26,3 +26,9 @@ impl Stream for OwnStream {
         self.mailbox.poll(self.reader, context)
     }
 }
+
+impl Drop for OwnStream {
+    fn drop(&mut self) {
+        self.mailbox.leave(self.reader);
+    }
+}

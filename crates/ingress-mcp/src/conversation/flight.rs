@@ -119,7 +119,14 @@ impl Flight {
     }
 
     pub fn error_member(&self, error: &[u8]) -> Answer {
-        Answer::plain(message::error_member(&self.id(), error))
+        let message = message::error_member(&self.id(), error);
+        Answer { message, delivery: None, refusal: self.status_of(error) }
+    }
+
+    /// The code of an upstream's error, when the stateless revision gives it a status of its own whoever answers it.
+    pub fn status_of(&self, error: &[u8]) -> Option<i64> {
+        let code = if self.is_stateless() { mcp::code::of(error) } else { 0 };
+        matches!(code, mcp::code::METHOD_NOT_FOUND | mcp::code::MISSING_CAPABILITY).then_some(code)
     }
 
     /// An error that the gateway itself answers.

@@ -159,12 +159,13 @@ pub fn answer(flight: &Flight, channel: &Channel, response: &Envelope) -> Answer
 fn with_own_id(flight: &Flight, response: &Envelope, body: &[u8]) -> Answer {
     let is_same = response.body_bytes().is_some_and(|own| own == body);
     let message = if is_same { response.bytes().clone() } else { response.with_body(body) };
+    let refusal = response.error().and_then(|_| flight.status_of(body));
     let id = flight.id();
     if response.id() == Some(&id[..]) {
-        return Answer::plain(message);
+        return Answer { message, delivery: None, refusal };
     }
     match splice::set(&message, &["id"], &id) {
-        Ok(message) => Answer::plain(message),
+        Ok(message) => Answer { message, delivery: None, refusal },
         Err(error) => flight.refuse(code::UPSTREAM, &format!("read the answer: {error}"), None),
     }
 }

@@ -59,6 +59,12 @@ impl Session {
         scope && self.conversation.caller() == caller
     }
 
+    /// Was it idle for so long that the hub ends it when it looks next?
+    pub fn is_stale(&self) -> bool {
+        let longest = self.conversation.core.settings.idle;
+        self.conversation.idle().is_some_and(|quiet| quiet >= longest)
+    }
+
     pub fn revision(&self) -> Option<Revision> {
         self.conversation.revision().and_then(Revision::parse)
     }
@@ -204,10 +210,11 @@ impl Drop for Reader {
             return;
         }
         let ended = if self.flow.number == OWN { state.source.take() } else { None };
-        // A client of a session that has ended does not come back.
         state.left = Some(Instant::now());
         drop(state);
         drop(ended);
+        // The client has a while to come back, unless the session has ended.
+        self.session.conversation.touch();
         if self.session.conversation.is_closed() {
             self.session.sweep(Duration::ZERO);
         }

@@ -43,7 +43,14 @@ impl Sessions {
     /// The session of this caller at this endpoint; to others it does not exist.
     pub fn find(&self, id: &str, caller: &Caller, upstream: Option<&str>) -> Option<Arc<Session>> {
         let found = self.table.lock().known.get(id).map(Arc::clone)?;
-        (!found.conversation.is_closed() && found.belongs_to(caller, upstream)).then_some(found)
+        if found.conversation.is_closed() || !found.belongs_to(caller, upstream) {
+            return None;
+        }
+        if found.is_stale() {
+            self.end(&found);
+            return None;
+        }
+        Some(found)
     }
 
     pub fn end(&self, session: &Session) {

@@ -2,7 +2,7 @@
 
 use super::client::Ask;
 use super::fakes::{Gateway, INITIALIZE, Setup, gateway, post, principal, read, stateless};
-use crate::http::{Auth, ServerConfig, serve};
+use ingress_mcp::http::{Auth, ServerConfig, serve};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -207,6 +207,8 @@ async fn errors_of_the_stateless_revision_have_their_own_status() {
     let gateway = gateway().await;
     let unknown = gateway.ask(stateless("initialize", None, "")).await;
     assert_eq!((unknown.status, unknown.code()), (404, -32601));
+    let unknown = gateway.ask(stateless("unknown/method", None, "")).await;
+    assert_eq!((unknown.status, unknown.code()), (404, -32601), "the upstream said so");
     let nobody = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}"#;
     let nobody = Ask::post("/mcp/shop", nobody).with("MCP-Protocol-Version", "2026-07-28");
     let nobody = gateway.ask(nobody.with("Mcp-Method", "tools/list")).await;
@@ -215,6 +217,14 @@ async fn errors_of_the_stateless_revision_have_their_own_status() {
     assert_eq!(status(&gateway, response.with("MCP-Protocol-Version", "2026-07-28")).await, 400);
     let batch = Ask::post("/mcp/shop", "[]").with("MCP-Protocol-Version", "2026-07-28");
     assert_eq!(status(&gateway, batch).await, 400);
+}
+
+#[tokio::test]
+async fn errors_of_earlier_revisions_come_with_the_status_of_an_answer() {
+    let gateway = gateway().await;
+    let session = gateway.session().await;
+    let unknown = gateway.ask(post(&session, r#"{"jsonrpc":"2.0","id":1,"method":"unknown/method"}"#)).await;
+    assert_eq!((unknown.status, unknown.code()), (200, -32601));
 }
 
 #[tokio::test]

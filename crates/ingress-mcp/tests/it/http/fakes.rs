@@ -1,11 +1,11 @@
 //! A gateway in front of one scripted upstream, `shop`, and a guard that answers when it is told to.
 
 use super::client::{Answer, Ask, Client, LONG};
-use crate::http::{Auth, ServerConfig, serve};
-use crate::{Caller, Event, Guard, Hub, Pending, Settings, Status, Upstreams};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use ingress_mcp::http::{Auth, ServerConfig, serve};
+use ingress_mcp::{Caller, Event, Guard, Hub, Pending, Settings, Status, Upstreams};
 use parking_lot::Mutex;
 use policy::{Principal, Secret};
 use runtime::{CallError, Delivery, Reply, Request};
@@ -178,6 +178,11 @@ impl Session for Counter {
                 world.released().await;
             }
             gone.1 = format!("read {uri}");
+            if asked["method"] == "unknown/method" {
+                let error = serde_json::json!({"code": -32601, "message": "Method not found"});
+                let answer = serde_json::json!({"jsonrpc": "2.0", "id": id, "error": error});
+                return Ok(Bytes::from(answer.to_string()));
+            }
             let result = match asked["method"].as_str() {
                 Some("tools/list") => {
                     serde_json::json!({"tools": [{"name": "pay", "inputSchema": {"type": "object"}}]})

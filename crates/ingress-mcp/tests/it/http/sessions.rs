@@ -1,10 +1,11 @@
 //! Sessions over HTTP: how they begin and end, and whose they are.
 
-use super::client::Ask;
-use super::fakes::{INITIALIZE, Setup, gateway, get, pay, post, read};
-use crate::Settings;
+use super::client::{Ask, LONG};
+use super::fakes::{Gateway, INITIALIZE, Setup, gateway, get, pay, post, read};
+use ingress_mcp::Settings;
 use std::collections::HashSet;
 use std::time::Duration;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_session_begins_with_initialize_and_its_id_is_wanted_from_then_on() {
@@ -107,20 +108,30 @@ async fn thousands_of_abandoned_sessions_push_each_other_out_and_never_one_that_
 #[tokio::test]
 async fn a_session_that_is_idle_for_too_long_ends() {
     let settings = Settings { idle: Duration::from_millis(50), ..Settings::default() };
-    let mut setup = Setup { settings, ..Setup::default() };
-    setup.config.resume = Duration::from_millis(20);
-    let gateway = setup.start().await;
+    let gateway = Setup { settings, ..Setup::default() }.start().await;
     let session = gateway.session().await;
-    let mut client = gateway.client().await;
-    // Asking for the stream with a wrong `Accept` does not count as use.
-    let look = || get(&session).instead("Accept", "text/html");
-    let mut status = client.ask(look()).await.status;
-    for _ in 0..1000 {
-        if status == 404 {
-            break;
+    ends(&gateway, &session).await;
+}
+
+/// Waits until a session is gone. Asking for its stream with a wrong `Accept` does not count as use.
+async fn ends(gateway: &Gateway, session: &str) {
+    let gone = timeout(LONG, async {
+        while gateway.ask(get(session).instead("Accept", "text/html")).await.status != 404 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        status = client.ask(look()).await.status;
-    }
-    assert_eq!(status, 404);
+    });
+    assert!(gone.await.is_ok(), "the session never ends");
+}
+
+#[tokio::test]
+async fn a_session_whose_own_stream_is_open_is_not_idle() {
+    let settings = Settings { idle: Duration::from_millis(50), ..Settings::default() };
+    let gateway = Setup { settings, ..Setup::default() }.start().await;
+    let (used, idle) = (gateway.session().await, gateway.session().await);
+    let mut stream = gateway.client().await;
+    assert_eq!(stream.ask(get(&used)).await.status, 200);
+    stream.event().await.expect("the first event");
+    ends(&gateway, &idle).await;
+    let used = gateway.ask(get(&used).instead("Accept", "text/html")).await;
+    assert_eq!(used.status, 406, "it is still there");
 }
