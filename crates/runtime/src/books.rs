@@ -81,6 +81,12 @@ impl Books {
         self.calls.is_empty() && self.out.is_empty() && self.engine.is_quiet()
     }
 
+    /// The world is being read for it, or something of it is on its way to the disk.
+    pub(crate) fn is_moving(&self, step: StepId) -> bool {
+        self.engine.step(step).is_some_and(|view| view.reading().is_some())
+            || self.commits.values().any(|commit| commit.step == Some(step))
+    }
+
     pub(crate) fn owned(&self, tenant: &Name, principal: &Name) -> impl Iterator<Item = StepId> {
         self.owners.of(tenant, principal)
     }

@@ -94,6 +94,7 @@ impl Shell {
         let going_on = async move {
             let inputs: Vec<_> = done.into_iter().map(|done| shell.ended(done)).collect();
             shell.feed(inputs);
+            shell.moved.notify_waiters();
         };
         self.tasks.spawn_on(going_on, &self.handle);
     }

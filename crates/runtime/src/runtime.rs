@@ -76,6 +76,7 @@ impl Runtime {
             stop: CancellationToken::new(),
             alarm: Arc::new(Alarm::new()),
             quiet: Notify::new(),
+            moved: Notify::new(),
             poisoned: watch::Sender::new(None),
             ids: Ids::default(),
             books: Mutex::new(Books::new(Engine::new(config))),

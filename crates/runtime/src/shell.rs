@@ -45,6 +45,8 @@ pub(crate) struct Shell {
     pub(crate) stop: CancellationToken,
     pub(crate) alarm: Arc<Alarm>,
     pub(crate) quiet: Notify,
+    /// A read of the world has ended, or something became durable.
+    pub(crate) moved: Notify,
     pub(crate) poisoned: watch::Sender<Option<journal::Error>>,
     pub(crate) ids: Ids,
     pub(crate) books: Mutex<Books>,

@@ -14,6 +14,9 @@ use vocab::{
 /// Open steps that are listed.
 pub const LISTED_MAX: usize = 20;
 
+/// How long a question waits for the probe that it hurries.
+const PROBE_MOMENT: Duration = Duration::from_secs(2);
+
 /// Newest first. Empty: the caller has no such step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusView {
@@ -109,18 +112,39 @@ impl Shell {
         StatusView { steps, more }
     }
 
-    //= S-23
+    fn live(&self, step: StepId, own: impl Fn(&StepIntent) -> bool) -> Option<StepSummary> {
+        let books = self.books.lock();
+        let view = books.engine.step(step).filter(|view| own(view.intent()))?;
+        Some(summary(&view, self.clock.now()))
+    }
+
+    /// Asks for a probe and waits a moment for it, so that whoever asks hears what it showed.
+    async fn hurry(self: &Arc<Self>, step: StepId) {
+        self.feed([Input::Hurry { step }]);
+        let looked = async {
+            loop {
+                let moved = self.moved.notified();
+                tokio::pin!(moved);
+                // Before the question: whatever ends after it is heard.
+                moved.as_mut().enable();
+                if !self.books.lock().is_moving(step) {
+                    return;
+                }
+                moved.await;
+            }
+        };
+        // Whether it took too long shows in the state.
+        drop(tokio::time::timeout(PROBE_MOMENT, looked).await);
+    }
+
+    //= G4
     async fn status_of(self: &Arc<Self>, tenant: &Name, principal: &Name, step: StepId) -> StatusView {
         let own = |intent: &StepIntent| intent.tenant == *tenant && intent.principal == *principal;
-        let live = {
-            let books = self.books.lock();
-            let view = books.engine.step(step).filter(|view| own(view.intent()));
-            view.map(|view| summary(&view, self.clock.now()))
-        };
-        if let Some(live) = live {
-            if live.state == State::Resolving {
-                self.feed([Input::Hurry { step }]);
-            }
+        if self.live(step, own).is_some_and(|live| matches!(live.state, State::Resolving | State::NeedsHuman)) {
+            self.hurry(step).await;
+        }
+        // What is closed in memory may not be durable yet: then the journal still says what may be told.
+        if let Some(live) = self.live(step, own).filter(|live| live.state.is_open()) {
             return StatusView { steps: vec![live], more: false };
         }
         let journal = Arc::clone(&self.journal);

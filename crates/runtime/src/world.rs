@@ -32,6 +32,7 @@ pub(crate) async fn run(shell: Arc<Shell>, read: WorldRead) {
         failpoint::hit("during_probe");
     }
     shell.feed([Input::ReadEnded { step: read.step, read: read.read, end }]);
+    shell.moved.notify_waiters();
 }
 
 impl WorldRead {

@@ -5,7 +5,9 @@ use crate::upstream::{Service, Session, Upstream};
 use bytes::Bytes;
 use journal::Journal;
 use policy::Policy;
-use runtime::{Arrival, CallError, Delivery, Event, Pending, Phase, Reply, Request, Run, Runtime, Settings, Stop};
+use runtime::{
+    Arrival, CallError, Delivery, Event, Link, Pending, Phase, Reply, Request, Run, Runtime, Settings, Stop,
+};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -28,6 +30,14 @@ tools:
       absent: 'read.paid == false'
       consistency: strong
       strength: exact
+  - match: shop.pay_counted
+    effect: write
+    probe_wait: 40s
+    readback:
+      read: shop.look
+      args: '{"account": args.account}'
+      expect: 'read.count == pre.count + 1'
+  - { match: shop.drop_me, effect: write, on_disconnect: cancel }
   - match: shop.pay_keyed
     effect: keyed
     key: { argument: idem, window: 1h }
@@ -40,6 +50,8 @@ pub const TOOLS: &str = r#"{"tools":[
   {"name":"lookup_strict","inputSchema":{"type":"object"},"outputSchema":{"type":"object","required":["paid"]}},
   {"name":"pay","inputSchema":{"type":"object","properties":{"account":{"type":"string"}},"required":["account"]},
    "outputSchema":{"type":"object","required":["paid"]}},
+  {"name":"pay_counted","inputSchema":{"type":"object"}},
+  {"name":"drop_me","inputSchema":{"type":"object"}},
   {"name":"pay_keyed","inputSchema":{"type":"object"}},
   {"name":"note","inputSchema":{"type":"object"}},
   {"name":"wipe","inputSchema":{"type":"object"}}
@@ -72,14 +84,20 @@ impl Bench {
     }
 
     pub fn request(&self, tool: &str, args: &str) -> Request {
+        self.request_on(tool, args).0
+    }
+
+    /// With the session that it comes on.
+    pub fn request_on(&self, tool: &str, args: &str) -> (Request, Arc<Session>) {
         let (tool, args): (Name, Bytes) = (tool.into(), Bytes::copy_from_slice(args.as_bytes()));
-        let link = Session {
+        let session = Arc::new(Session {
             upstream: Arc::clone(&self.upstream),
             tool: tool.clone(),
             args: args.clone(),
             closed: AtomicBool::new(false),
-        };
-        Request {
+        });
+        let link = Arc::clone(&session) as Arc<dyn Link>;
+        let request = Request {
             tenant: "t".into(),
             principal: "ann".into(),
             upstream: "shop".into(),
@@ -92,8 +110,9 @@ impl Bench {
             continuation: None,
             task: false,
             patience: None,
-            link: Arc::new(link),
-        }
+            link,
+        };
+        (request, session)
     }
 
     pub fn start(&self, request: Request) -> Pending {

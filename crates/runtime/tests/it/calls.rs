@@ -135,3 +135,57 @@ async fn a_transport_that_panics_leaves_the_outcome_unknown_and_the_gateway_aliv
     assert_eq!((stop.code, stop.executed), (Code::OutcomeUnknown, Executed::Unknown));
     assert!(result(bench.call("look", r#"{"account":"a"}"#).await).0.contains("paid"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_the_policy_says_so_a_caller_that_leaves_cancels_its_mutation() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let pending = bench.start(bench.request("drop_me", "{}"));
+    bench.upstream.sent(1).await;
+    drop(pending);
+    assert_eq!(bench.upstream.cancels.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_cancelled_is_answered_and_leaves_nothing_behind() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let mut pending = bench.start(bench.request("look", r#"{"account":"a"}"#));
+    tokio::select! {
+        _ = answer(&mut pending) => unreachable!("it is held"),
+        () = bench.upstream.sent(1) => {}
+    }
+    pending.cancel();
+    let (reply, delivery) = answer(&mut pending).await;
+    delivery.report(Arrival::Seen);
+    assert_eq!(stop(reply).code, Code::Cancelled);
+    drop(pending);
+    let begun = tokio::time::Instant::now();
+    bench.runtime.drain(Duration::from_secs(60)).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "something was still out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_request_delivered_twice_by_the_network_runs_once() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Held);
+    let request = || Request { wire: Some("session 1, id 7".to_owned()), ..bench.request("wipe", "{}") };
+    let mut first = bench.start(request());
+    bench.upstream.sent(1).await;
+    let mut second = bench.start(request());
+    bench.upstream.release();
+    let ((one, first_told), (two, second_told)) = tokio::join!(answer(&mut first), answer(&mut second));
+    assert_eq!(result(one).0, result(two).0);
+    first_told.report(Arrival::Seen);
+    second_told.report(Arrival::Seen);
+    assert_eq!(bench.upstream.sends(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retention_comes_back_by_itself() {
+    let journal = crate::prompt::Prompt::new();
+    let bench = Bench::on(std::sync::Arc::clone(&journal) as std::sync::Arc<dyn journal::Journal>, Default::default());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(journal.maintained.load(Ordering::SeqCst) >= 2);
+    drop(bench);
+}

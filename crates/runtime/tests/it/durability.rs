@@ -94,3 +94,22 @@ async fn what_stands_in_the_journal_is_what_was_answered() {
     assert_eq!(row.intent.args, Bytes::from_static(ARGS.as_bytes()));
     delivery.report(Arrival::Seen);
 }
+
+//= G4
+#[tokio::test(start_paused = true)]
+async fn a_question_about_a_step_is_not_answered_with_an_outcome_that_is_not_durable() {
+    let (journal, upstream) = (Crash::new(), Arc::<Upstream>::default());
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    let pending = bench.start(bench.request("wipe", ARGS));
+    let step = pending.step();
+    settle().await;
+    journal.pump();
+    upstream.sent(1).await;
+    settle().await;
+    let status = || bench.runtime.status(&"t".into(), &"ann".into(), Some(step));
+    let before = status().await.steps[0].clone();
+    assert_eq!((before.outcome, before.executed), (None, Executed::Unknown));
+    journal.pump();
+    let after = status().await.steps[0].clone();
+    assert_eq!((after.outcome, after.executed), (Some(vocab::Outcome::Succeeded), Executed::Yes));
+}

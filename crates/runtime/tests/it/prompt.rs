@@ -13,6 +13,7 @@ pub struct Prompt {
     memory: Arc<Memory>,
     /// Appends that somebody waited for.
     pub barriers: AtomicUsize,
+    pub maintained: AtomicUsize,
 }
 
 impl Prompt {
@@ -21,7 +22,7 @@ impl Prompt {
     }
 
     fn of(memory: Arc<Memory>) -> Arc<Self> {
-        Arc::new(Self { memory, barriers: AtomicUsize::new(0) })
+        Arc::new(Self { memory, barriers: AtomicUsize::new(0), maintained: AtomicUsize::new(0) })
     }
 
     /// What the next process would find.
@@ -72,6 +73,7 @@ impl Journal for Prompt {
     }
 
     fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error> {
+        self.maintained.fetch_add(1, Ordering::SeqCst);
         self.memory.maintain(now, keep)
     }
 

@@ -120,3 +120,23 @@ async fn what_was_left_open_is_shown_to_its_caller_after_a_restart() {
     assert_ne!(open.steps[0].state, State::Closed);
     assert!(!bench.runtime.status(&"t".into(), &"bob".into(), None).await.found());
 }
+
+//= S-09
+//= G5
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_a_file_an_answer_is_replayed_after_the_process_was_gone_without_a_word() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || journal::Sqlite::open(directory.path(), journal::sqlite::Options::default()).expect("it opens");
+    let upstream = Arc::<Upstream>::default();
+    let journal = open();
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    let first = result(bench.ask(keyed(&bench, "pay")).await);
+    // What is answered is durable; nothing else is needed from the old process.
+    journal.close();
+    drop((bench, journal));
+    let bench = Bench::on(open(), Arc::clone(&upstream));
+    let again = result(bench.ask(keyed(&bench, "pay")).await);
+    assert_eq!((first.0, true), (again.0, again.2));
+    assert_eq!(upstream.paid("a"), 1);
+    bench.runtime.drain(Duration::from_secs(5)).await;
+}

@@ -2,8 +2,10 @@
 
 use crate::bench::{Bench, phases, result, stop};
 use crate::upstream::Fault;
-use runtime::{Act, Arrival, Phase, ResolveError};
+use bytes::Bytes;
+use runtime::{Act, Arrival, Phase, Reply, ResolveError, TaskEnd};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use vocab::{Code, Executed, Outcome, State, StepId, Verification};
 
 //= S-23
@@ -114,4 +116,104 @@ async fn a_read_back_that_cannot_be_made_leaves_the_receipt_unverified() {
     bench.upstream.blind.store(true, Ordering::SeqCst);
     let (_, verification, _) = result(bench.call("pay", r#"{"account":"a"}"#).await);
     assert!(matches!(verification, Verification::Unverified(_)), "{verification:?}");
+}
+
+//= G1
+//= G6
+#[tokio::test(start_paused = true)]
+async fn a_person_may_let_a_closed_step_run_once_more_long_after_it_left_memory() {
+    let bench = Bench::new();
+    let pay = || bench.keyed("k", "pay", r#"{"account":"a"}"#);
+    result(pay().await);
+    let rows = bench.runtime.journal().steps(&journal::Filter { limit: 9, ..journal::Filter::default() });
+    let step = rows.expect("a read")[0].intent.step;
+    while bench.runtime.health().steps > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let row = bench.runtime.resolve(step, Act::RunAgain, "ann".to_owned(), "the goods came back".to_owned()).await;
+    assert!(row.expect("it is closed").status.run_again);
+    assert!(!result(pay().await).2);
+    assert!(result(pay().await).2, "once, and no more");
+    assert_eq!(bench.upstream.paid("a"), 2);
+    let error = bench.runtime.resolve(step, Act::Applied, "ann".to_owned(), String::new()).await;
+    assert!(matches!(error, Err(ResolveError::NotNow(_))), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_an_unknown_step_hears_what_a_probe_shows_now() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Lost);
+    bench.upstream.blind.store(true, Ordering::SeqCst);
+    let step = stop(bench.call("pay", r#"{"account":"a"}"#).await).step;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    bench.upstream.blind.store(false, Ordering::SeqCst);
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await;
+    assert_eq!((seen.steps[0].outcome, seen.steps[0].executed), (Some(Outcome::Applied), Executed::Yes));
+}
+
+//= S-25
+#[tokio::test(start_paused = true)]
+async fn what_was_there_before_is_read_first_where_the_comparison_needs_it() {
+    let bench = Bench::new();
+    let (_, verification, _) = result(bench.call("pay_counted", r#"{"account":"a"}"#).await);
+    assert_eq!((verification, bench.upstream.reads()), (Verification::Verified, 2));
+    bench.upstream.fault(Fault::Lost);
+    let applied = stop(bench.call("pay_counted", r#"{"account":"a","n":2}"#).await);
+    assert_eq!((applied.code, applied.executed), (Code::AppliedNoReceipt, Executed::Yes));
+    bench.upstream.fault(Fault::Vanishes);
+    let absent = stop(bench.call("pay_counted", r#"{"account":"a","n":3}"#).await);
+    assert_eq!((absent.code, absent.executed), (Code::NotApplied, Executed::No));
+    assert_eq!(bench.upstream.paid("a"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_session_is_read_past_through_the_gateways_own() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Lost);
+    let (request, session) = bench.request_on("pay", r#"{"account":"a"}"#);
+    session.closed.store(true, Ordering::SeqCst);
+    let stop = stop(bench.ask(request).await);
+    assert_eq!(stop.code, Code::AppliedNoReceipt);
+    assert_eq!(bench.upstream.service_reads.load(Ordering::SeqCst), bench.upstream.reads());
+}
+
+const TASK: &str = r#"{"task":{"taskId":"t1","status":"working","ttl":60000,"createdAt":"2026-01-01T00:00:00Z",
+    "lastUpdatedAt":"2026-01-01T00:00:00Z"}}"#;
+
+async fn task(bench: &Bench) -> StepId {
+    bench.upstream.fault(Fault::Answers(TASK));
+    let Reply::Result { step, result, .. } = bench.keyed("k", "pay", r#"{"account":"a"}"#).await else {
+        unreachable!("the task is the answer");
+    };
+    assert!(String::from_utf8_lossy(&result).contains("t1"));
+    step
+}
+
+async fn state(bench: &Bench, step: StepId) -> (State, Option<Outcome>) {
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await;
+    (seen.steps[0].state, seen.steps[0].outcome)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_the_upstream_ends_its_step_when_it_is_seen_to_end() {
+    let bench = Bench::new();
+    let step = task(&bench).await;
+    assert_eq!(state(&bench, step).await, (State::RemoteTask, None));
+    let result = r#"{"content":[{"type":"text","text":"done"}],"structuredContent":{"paid":true}}"#;
+    bench.runtime.task_ended(&"shop".into(), &"t1".into(), TaskEnd::Completed(Bytes::from_static(result.as_bytes())));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(state(&bench, step).await, (State::Closed, Some(Outcome::Succeeded)));
+}
+
+//= S-06
+//= G7
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_task_passes_the_same_checks_as_an_answer() {
+    let bench = Bench::new();
+    bench.upstream.blind.store(true, Ordering::SeqCst);
+    let step = task(&bench).await;
+    let result = r#"{"content":[],"structuredContent":{"no":"such"}}"#;
+    bench.runtime.task_ended(&"shop".into(), &"t1".into(), TaskEnd::Completed(Bytes::from_static(result.as_bytes())));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(state(&bench, step).await, (State::Resolving, Some(Outcome::Unknown)));
 }

@@ -37,6 +37,8 @@ pub struct Upstream {
     pub attempts: Mutex<Vec<(String, Attempt)>>,
     pub sends: AtomicUsize,
     pub reads: AtomicUsize,
+    /// Reads through the gateway's own session.
+    pub service_reads: AtomicUsize,
     pub cancels: AtomicUsize,
     pub dropped: AtomicUsize,
     /// Reads of the world fail.
@@ -83,11 +85,11 @@ impl Upstream {
     fn do_it(&self, tool: &str, args: &Value) -> Value {
         let account = args["account"].as_str().unwrap_or("").to_owned();
         match tool {
-            "pay" | "pay_keyed" => {
+            "pay" | "pay_keyed" | "pay_counted" => {
                 *self.paid.lock().entry(account).or_default() += 1;
                 json!({"paid": true})
             }
-            _ => json!({"paid": self.paid(&account) > 0, "account": account}),
+            _ => json!({"paid": self.paid(&account) > 0, "account": account, "count": self.paid(&account)}),
         }
     }
 
@@ -181,6 +183,7 @@ pub struct Service(pub Arc<Upstream>);
 impl Reader for Service {
     fn read(&self, _upstream: Name, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>> {
         let upstream = Arc::clone(&self.0);
+        upstream.service_reads.fetch_add(1, Ordering::SeqCst);
         async move { upstream.look(&tool, &args) }.boxed()
     }
 }
