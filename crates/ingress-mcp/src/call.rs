@@ -123,9 +123,11 @@ impl Call {
 
     async fn start(&self, link: &CallLink, continuation: Option<&Continuation>) -> Result<Box<dyn Pending>, Answer> {
         let guard = &self.conversation.core.guard;
+        self.check_mirrors()?;
         let started = match guard.start(self.request(link, continuation)) {
             Err(CallError::UnknownTool(_)) => {
                 self.refresh().await?;
+                self.check_mirrors()?;
                 guard.start(self.request(link, continuation))
             }
             started => started,
@@ -135,6 +137,18 @@ impl Call {
             CallError::Malformed(why) => self.flight.refuse(message::INVALID_PARAMS, &why, None),
             _ => self.refused(Code::Overloaded, "the gateway is shutting down"),
         })
+    }
+
+    /// Headers that mirror arguments of this tool have to say what the body says.
+    fn check_mirrors(&self) -> Result<(), Answer> {
+        let Some(given) = &self.flight.origin.mirrored else { return Ok(()) };
+        let declared = self.conversation.core.known.mirrored(&self.upstream, &self.tool);
+        let Some(declared) = declared else { return Ok(()) };
+        let arguments = self.view.arguments.as_deref().unwrap_or(b"{}");
+        let header = |name: &str| given.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        declared
+            .check(arguments, header)
+            .map_err(|mismatch| self.flight.refuse(mcp::code::HEADER_MISMATCH, &mismatch.to_string(), None))
     }
 
     /// The list of tools is not known yet, or has changed.

@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use federate::renamed;
 pub(crate) use forward::ROUNDS_MAX;
-pub(crate) use lists::{List, result_of};
+pub(crate) use lists::{List, entries, result_of};
 
 /// The channel of this client to one upstream or all.
 pub struct Conversation {

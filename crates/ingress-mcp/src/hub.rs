@@ -52,6 +52,8 @@ pub struct Origin {
     pub task: Option<String>,
     /// `MCP-Protocol-Version`.
     pub revision_header: Option<String>,
+    /// `Mcp-Param-*` by their lower-case names, where these mirror arguments of the body: 2026-07-28 over HTTP.
+    pub mirrored: Option<Vec<(String, String)>>,
     /// Names the request on its connection, where the transport may deliver it twice. Sessions name theirs themselves.
     pub wire: Option<String>,
     /// How long the caller will wait.

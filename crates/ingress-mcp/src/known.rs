@@ -1,7 +1,9 @@
 //! What upstreams last said of themselves, for the time when they say nothing.
 
-use crate::conversation::List;
+use crate::conversation::{List, entries};
 use bytes::Bytes;
+use mcp::headers::Declarations;
+use mcp::json;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ pub struct Known {
     lists: Mutex<HashMap<(Name, List), Listed>>,
     status: Mutex<HashSet<Name>>,
     silent: Mutex<HashMap<Name, Instant>>,
+    mirrored: Mutex<HashMap<Name, HashMap<String, Declarations>>>,
 }
 
 /// A whole list of one upstream, as a `result` of its own.
@@ -24,6 +27,12 @@ pub struct Listed {
     pub result: Bytes,
     pub is_stateless: bool,
 }
+
+/// Tools of one upstream whose mirrored arguments are known.
+const MIRRORED_MAX: usize = 1024;
+
+/// What a list without it need not be looked through for.
+const MARK: &[u8] = b"x-mcp-header";
 
 /// An upstream that was silent is not waited for again before this.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -58,6 +67,29 @@ impl Known {
 
     pub fn has_status(&self, upstream: &Name) -> bool {
         self.status.lock().contains(upstream)
+    }
+
+    /// Which tools of this page of a list want arguments mirrored into headers.
+    pub fn tools(&self, upstream: &Name, page: &Bytes) {
+        let mut all = self.mirrored.lock();
+        let known = all.entry(Arc::clone(upstream)).or_default();
+        if known.is_empty() && !page.windows(MARK.len()).any(|window| window == MARK) {
+            return;
+        }
+        for tool in entries(page, List::Tools) {
+            let Ok(Some(name)) = json::text(&tool, &["name"]) else { continue };
+            let schema = json::get(&tool, &["inputSchema"]).ok().flatten();
+            match schema.and_then(|schema| Declarations::read(schema).ok()).filter(|read| !read.is_empty()) {
+                Some(declared) if known.len() < MIRRORED_MAX || known.contains_key(&*name) => {
+                    known.insert(name.into_owned(), declared);
+                }
+                _ => drop(known.remove(&*name)),
+            }
+        }
+    }
+
+    pub fn mirrored(&self, upstream: &Name, tool: &str) -> Option<Declarations> {
+        self.mirrored.lock().get(upstream)?.get(tool).cloned()
     }
 
     pub fn was_silent(&self, upstream: &Name) {

@@ -98,6 +98,7 @@ impl Conversation {
             let result = result_of(&response)?;
             if list == List::Tools {
                 self.core.guard.learn(&channel.upstream, &result);
+                self.core.known.tools(&channel.upstream, &result);
             }
             let next = json::text(&result, &["nextCursor"]).ok().flatten().map(std::borrow::Cow::into_owned);
             pages.push(result);

@@ -28,6 +28,7 @@ impl Conversation {
         let is_first = flight.message.param(&["cursor"]).ok().flatten().is_none();
         if let Some(result) = response.body_bytes().filter(|_| response.kind() == Kind::Response) {
             self.core.guard.learn(upstream, &result);
+            self.core.known.tools(upstream, &result);
             if is_first {
                 self.core.known.offers(upstream, has_status(&result));
             }

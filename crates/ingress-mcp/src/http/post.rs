@@ -57,6 +57,9 @@ impl Door {
             super::place::run(asked.parts.uri.query()).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
         let bytes = read::whole(incoming, self.config.limits.bytes, self.config.body_timeout).await?;
         let whose = self.whose(&asked, &bytes)?;
+        if let Whose::Stateless(_, message) = &whose {
+            origin.mirrored = message.is("tools/call").then(|| mirrored(headers));
+        }
         let exchange = whose.conversation()?.receive(bytes, origin);
         Ok((whose, exchange))
     }
@@ -246,6 +249,12 @@ fn check_mirrors(message: &Envelope, parts: &Parts) -> Result<(), Refusal> {
     }
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     headers::check(message, text).map_err(|mismatch| Refusal::mismatch(&mismatch).of_request(message.id_bytes()))
+}
+
+/// `Mcp-Param-*`: checked when the tool is known. One that is no text mirrors nothing.
+fn mirrored(headers: &HeaderMap) -> Vec<(String, String)> {
+    let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(header::PARAM_PREFIX));
+    params.map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned())).collect()
 }
 
 fn without_session(id: Option<Bytes>) -> Refusal {

@@ -1,6 +1,6 @@
 //! `x-mcp-header`: arguments that a tool wants mirrored into `Mcp-Param-*` headers.
 
-use super::{encode, scalar};
+use super::{Mismatch, decode, encode, scalar};
 use crate::json;
 use crate::meta::header;
 use std::collections::HashSet;
@@ -71,12 +71,46 @@ impl Declarations {
     #[must_use]
     pub fn headers(&self, arguments: &[u8]) -> Vec<(String, String)> {
         let one = |declared: &Declaration| {
-            let path: Vec<&str> = declared.path.iter().map(String::as_str).collect();
-            let value = scalar(json::get(arguments, &path).ok().flatten()?)?;
+            let value = scalar(declared.value(arguments)?)?;
             Some((declared.header.clone(), encode(&value).into_owned()))
         };
         self.0.iter().filter_map(one).collect()
     }
+
+    /// Checks the headers of a call with these arguments. `header` looks a header up by its lower-case name.
+    ///
+    /// # Errors
+    /// The first header that is missing, differs or cannot be read.
+    pub fn check<'h>(&self, arguments: &[u8], header: impl Fn(&str) -> Option<&'h str>) -> Result<(), Mismatch> {
+        const NAME: &str = "an Mcp-Param header";
+        for declared in &self.0 {
+            let value = declared.value(arguments).and_then(scalar);
+            match (value, header(&declared.header)) {
+                (None, None) => {}
+                (Some(_), None) => return Err(Mismatch::Missing(NAME)),
+                (value, Some(given)) => {
+                    let given = decode(given.trim()).ok_or(Mismatch::Unreadable(NAME))?;
+                    if !value.is_some_and(|value| is_same(&value, &given)) {
+                        return Err(Mismatch::Differs(NAME));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Declaration {
+    fn value<'a>(&self, arguments: &'a [u8]) -> Option<&'a [u8]> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        json::get(arguments, &path).ok().flatten()
+    }
+}
+
+/// Integers are the same in every spelling: `42`, `42.0`.
+fn is_same(value: &str, given: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    value == given || number(value).is_some_and(|value| number(given) == Some(value))
 }
 
 fn walk(

@@ -111,3 +111,29 @@ fn a_deeply_nested_schema_costs_no_more_than_its_size() {
     json::check(deep.as_bytes(), json::DEPTH_MAX).expect("it is JSON");
     assert!(Declarations::read(deep.as_bytes()).expect("a property may have that name").is_empty());
 }
+
+#[test]
+fn mirrored_arguments_have_to_say_what_the_body_says() {
+    let schema = br#"{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},
+        "count":{"type":"integer","x-mcp-header":"Count"},"free":{"type":"string"}}}"#;
+    let declared = Declarations::read(schema).expect("good declarations");
+    let check = |arguments: &str, given: &[(&str, &'static str)]| {
+        declared.check(arguments.as_bytes(), |name| given.iter().find(|(own, _)| *own == name).map(|(_, value)| *value))
+    };
+    let both = r#"{"region":"Hello","count":42,"free":"x"}"#;
+    assert_eq!(check(both, &[("mcp-param-region", "Hello"), ("mcp-param-count", "42")]), Ok(()));
+    assert_eq!(check(both, &[("mcp-param-region", "=?base64?SGVsbG8=?="), ("mcp-param-count", "42.0")]), Ok(()));
+    assert_eq!(check("{}", &[]), Ok(()));
+    assert_eq!(check(r#"{"region":null}"#, &[("mcp-param-other", "x")]), Ok(()));
+    for wrong in [
+        &[("mcp-param-region", "Hello")][..],
+        &[("mcp-param-region", "hello"), ("mcp-param-count", "42")],
+        &[("mcp-param-region", "SGVsbG8="), ("mcp-param-count", "42")],
+        &[("mcp-param-region", "=?base64?SGVsbG8?="), ("mcp-param-count", "42")],
+        &[("mcp-param-region", "=?base64?SGVs!!!bG8=?="), ("mcp-param-count", "42")],
+        &[("mcp-param-region", "Hello"), ("mcp-param-count", "43")],
+    ] {
+        assert!(check(both, wrong).is_err(), "{wrong:?}");
+    }
+    assert!(check("{}", &[("mcp-param-region", "Hello")]).is_err(), "the body has no such argument");
+}

@@ -184,9 +184,10 @@ impl Session for Counter {
                 return Ok(Bytes::from(answer.to_string()));
             }
             let result = match asked["method"].as_str() {
-                Some("tools/list") => {
-                    serde_json::json!({"tools": [{"name": "pay", "inputSchema": {"type": "object"}}]})
-                }
+                Some("tools/list") => serde_json::json!({"tools": [{"name": "pay", "inputSchema": {
+                    "type": "object",
+                    "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
+                }}]}),
                 Some("resources/read") => serde_json::json!({"contents": [{"uri": uri, "text": uri}]}),
                 _ => serde_json::json!({}),
             };

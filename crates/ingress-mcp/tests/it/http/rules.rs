@@ -1,7 +1,7 @@
 //! Statuses and headers: what is let in, what is refused, and how that is told.
 
 use super::client::Ask;
-use super::fakes::{Gateway, INITIALIZE, Setup, gateway, post, principal, read, stateless};
+use super::fakes::{Gateway, INITIALIZE, Setup, gateway, pay, post, principal, read, stateless};
 use ingress_mcp::http::{Auth, ServerConfig, serve};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -200,6 +200,23 @@ async fn headers_of_the_stateless_revision_have_to_say_what_the_body_says() {
         assert!(refused.body.contains(r#""id":7"#), "{refused:?}");
     }
     assert_eq!(status(&gateway, ask().instead("Mcp-Name", "=?base64?YQ==?=")).await, 200);
+}
+
+#[tokio::test]
+async fn headers_that_mirror_arguments_have_to_say_what_the_body_says() {
+    let gateway = gateway().await;
+    gateway.world.release();
+    assert_eq!(status(&gateway, stateless("tools/list", None, "")).await, 200);
+    let ask = || stateless("tools/call", Some("pay"), r#""name":"pay","arguments":{"region":"Hello"}"#);
+    for wrong in [ask(), ask().with("Mcp-Param-Region", "hello"), ask().with("Mcp-Param-Region", "=?base64?SGVsbG8?=")]
+    {
+        let refused = gateway.ask(wrong).await;
+        assert_eq!((refused.status, refused.code()), (400, -32020), "{refused:?}");
+    }
+    assert_eq!(status(&gateway, ask().with("Mcp-Param-Region", "Hello")).await, 200);
+    assert_eq!(status(&gateway, ask().with("MCP-PARAM-REGION", "=?base64?SGVsbG8=?=")).await, 200);
+    let session = gateway.session().await;
+    assert_eq!(status(&gateway, post(&session, &pay(1))).await, 200, "earlier revisions mirror nothing");
 }
 
 #[tokio::test]
