@@ -99,7 +99,10 @@ pub(crate) fn verb_and_noun(name: &str) -> Option<(Verb, Vec<String>)> {
     if index > 0 && index + 1 == words.len() && verb == Verb::Send && NOUNS_TOO.contains(&words[index].as_str()) {
         return Some((verb, words.split_off(index)));
     }
-    words.remove(index);
+    let alone = words.remove(index);
+    if words.is_empty() {
+        words.extend(LONE.iter().find(|(verb, _)| *verb == alone).map(|(_, noun)| String::from(*noun)));
+    }
     Some((verb, words))
 }
 
@@ -128,6 +131,17 @@ pub(crate) fn verb(word: &str) -> Option<Verb> {
 }
 
 const NOUNS_TOO: [&str; 8] = ["refund", "charge", "transfer", "post", "deposit", "purchase", "checkout", "push"];
+
+/// Verbs that stand alone, and what comes of them: `pay`, `list_payments`.
+const LONE: [(&str, &str); 7] = [
+    ("pay", "payment"),
+    ("refund", "refund"),
+    ("charge", "charge"),
+    ("transfer", "transfer"),
+    ("deposit", "deposit"),
+    ("purchase", "purchase"),
+    ("withdraw", "withdrawal"),
+];
 
 // Words that are nouns as often as verbs (`order`, `message`, `issue`, `log`) are left out: a proposal that says nothing
 // is better than a wrong one.

@@ -87,6 +87,19 @@ fn a_shop() {
 }
 
 #[test]
+fn a_verb_that_stands_alone_is_paired_with_what_comes_of_it() {
+    let tools = [tool("pay(to, amount:integer, reference?)"), tool("list_payments(to?)"), tool("refund(order_id)")];
+    insta::assert_snapshot!(told(&tools), @r"
+    pay: destructive
+        list_payments({})
+        + found(read, args) > found(pre, args)
+        - found(read, args) == found(pre, args) && same_count(read, pre)
+    list_payments: read
+    refund: destructive
+    ");
+}
+
+#[test]
 fn a_crm_in_camel_case() {
     let contact = json!({ "type": "object", "properties": { "id": { "type": "string" }, "email": { "type": "string" }, "stage": { "type": "string" } } });
     let tools = [
