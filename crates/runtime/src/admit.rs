@@ -69,7 +69,7 @@ pub(crate) fn admit(with: &With<'_>, request: &Request, call: CallId) -> Result<
         principal: request.principal.clone(),
         run,
         lane: rules.lane(&value),
-        args: request.args.clone(),
+        args: kept(&request.args, &rules),
         upstream_key: upstream_key(&rules, &value, &named.key),
         finding: finding.or(doubt),
         deadline: with.now + patience(with, request, &rules),
@@ -156,6 +156,11 @@ fn upstream_key(rules: &ToolRules, args: &Value, key: &Hash) -> Option<Name> {
         return Some(own.into());
     }
     Some(identity::upstream_key(key, 0))
+}
+
+/// A mutation's arguments may stay in memory for as long as nobody knows its outcome: without the message around them.
+fn kept(args: &Bytes, rules: &ToolRules) -> Bytes {
+    if rules.effect.is_mutation() { Bytes::copy_from_slice(args) } else { args.clone() }
 }
 
 fn patience(with: &With<'_>, request: &Request, rules: &ToolRules) -> std::time::Duration {

@@ -212,7 +212,9 @@ impl Books {
             }
             Output::Reply { call, reply } => return self.reply(shell, call, reply, jobs),
             Output::Progress { call, phase } => {
-                if let Some(slot) = self.calls.get(&call) {
+                // That a read was sent tells nobody anything that its answer does not tell at once.
+                let tells = |slot: &&Arc<Slot>| slot.is_mutation() || phase != engine::Phase::Sent;
+                if let Some(slot) = self.calls.get(&call).filter(tells) {
                     slot.push(Item::Phase(Phase::from(phase)));
                     jobs.wakes.push(Arc::clone(slot));
                 }

@@ -5,8 +5,12 @@ use crate::shell::Shell;
 use engine::{Input, NotDurable};
 use journal::{Durable, Error};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use vocab::{Record, State, StepId};
+
+/// Microseconds between two log lines about appends that fail: under load there would be thousands.
+const TROUBLE_EVERY: u64 = 1_000_000;
 
 /// One append that somebody waits for.
 pub(crate) struct Commit {
@@ -112,18 +116,26 @@ impl Shell {
     fn troubled(&self, error: &Error) {
         match error {
             Error::Poisoned(_) => {
-                tracing::error!(%error, "the journal cannot be trusted any more");
-                self.poisoned.send_if_modified(|known| {
-                    let first = known.is_none();
-                    if first {
+                let is_first = self.poisoned.send_if_modified(|known| {
+                    let is_first = known.is_none();
+                    if is_first {
                         *known = Some(error.clone());
                     }
-                    first
+                    is_first
                 });
+                if is_first {
+                    tracing::error!(%error, "the journal cannot be trusted any more");
+                }
             }
             // Somebody else's claim: the engine's business.
             Error::Conflict | Error::Closed => {}
-            _ => tracing::warn!(%error, "the journal did not take an append"),
+            _ => {
+                let now = self.clock.now().as_micros();
+                let last = self.troubled_at.load(Ordering::Relaxed);
+                if now >= last + TROUBLE_EVERY && self.troubled_at.swap(now, Ordering::Relaxed) == last {
+                    tracing::warn!(%error, "the journal did not take an append");
+                }
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ use journal::Journal;
 use parking_lot::Mutex;
 use policy::{Policy, ToolFacts};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -78,6 +79,7 @@ impl Runtime {
             quiet: Notify::new(),
             moved: Notify::new(),
             poisoned: watch::Sender::new(None),
+            troubled_at: AtomicU64::new(0),
             ids: Ids::default(),
             books: Mutex::new(Books::new(Engine::new(config))),
             settings,

@@ -23,6 +23,7 @@ use journal::{Journal, Recall};
 use parking_lot::Mutex;
 use policy::Policy;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,8 @@ pub(crate) struct Shell {
     /// A read of the world has ended, or something became durable.
     pub(crate) moved: Notify,
     pub(crate) poisoned: watch::Sender<Option<journal::Error>>,
+    /// When the last trouble with the journal was logged.
+    pub(crate) troubled_at: AtomicU64,
     pub(crate) ids: Ids,
     pub(crate) books: Mutex<Books>,
 }
