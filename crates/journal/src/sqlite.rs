@@ -69,6 +69,8 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// Size of the WAL, in bytes, at which it is copied into the file even while commits go on.
     pub checkpoint_bytes: u64,
+    /// At the end a gap that was found stays for the next start to report: for one who only writes something down.
+    pub keep_gap: bool,
     /// Makes the disk fail, in tests.
     pub faults: Option<Arc<Faults>>,
 }
@@ -81,6 +83,7 @@ impl Default for Options {
             queue_max: 16_384,
             queue_bytes_max: 64 << 20,
             checkpoint_bytes: 64 << 20,
+            keep_gap: false,
             faults: None,
         }
     }
@@ -144,7 +147,13 @@ impl Sqlite {
             mark,
             mark_path: place.mark(),
         };
-        let threads = spawn(writer, keeper, Arc::clone(&lock), mark, place.mark())?;
+        let threads = spawn(
+            writer,
+            keeper,
+            Arc::clone(&lock),
+            mark,
+            End { mark_path: place.mark(), keep_gap: options.keep_gap },
+        )?;
         let write = Write { shared, bell, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) };
         let genesis = Tip::genesis(&mark.database);
         let journal = Self { start, pool: Pool::new(place.file), genesis, options, write: Some(write) };
@@ -188,7 +197,7 @@ fn spawn(
     mut keeper: Keeper,
     lock: Arc<Lock>,
     mark: Mark,
-    mark_path: PathBuf,
+    end: End,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let start_error = |error: std::io::Error| Error::Open(format!("start a thread: {error}"));
     let (shared, bell, frames_max) = (Arc::clone(&keeper.shared), Arc::clone(&keeper.bell), keeper.frames_max);
@@ -212,7 +221,7 @@ fn spawn(
         let in_order = writer.run();
         bell.stop();
         if in_order {
-            finish(&writer, mark, &mark_path);
+            finish(&writer, mark, &end);
         }
         drop(writer);
         drop(gone);
@@ -220,15 +229,21 @@ fn spawn(
     Ok(vec![spawned.map_err(start_error)?, keeper])
 }
 
+/// What is done when the writer ends in order.
+struct End {
+    mark_path: PathBuf,
+    keep_gap: bool,
+}
+
 /// The end in order: one file, a mark that covers all of it, and no gap left to report, since whoever was told of it
 /// at the start has acted on it by now.
-fn finish(writer: &Writer, mark: Mark, mark_path: &Path) {
+fn finish(writer: &Writer, mark: Mark, end: &End) {
     let forget = "UPDATE meta SET gap_since = NULL WHERE gap_since IS NOT NULL";
-    let closed = writer.db.execute_batch(forget).is_ok();
+    let closed = end.keep_gap || writer.db.execute_batch(forget).is_ok();
     let tip = writer.tip;
     if closed && checkpoint(&writer.db, Copying::Truncate).is_ok() {
         // Without it the next start recognises less, and loses nothing.
-        drop(Mark { tip, ..mark }.write(mark_path));
+        drop(Mark { tip, ..mark }.write(&end.mark_path));
     }
 }
 
