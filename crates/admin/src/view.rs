@@ -212,7 +212,7 @@ const fn key_source(source: KeySource) -> &'static str {
 }
 
 /// RFC 3339, in UTC.
-pub(crate) fn time(at: Instant) -> String {
+pub fn time(at: Instant) -> String {
     let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_microsecond(micros).map_or_else(|_| "a time out of range".to_owned(), |at| at.to_string())
 }

@@ -46,6 +46,12 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start a gateway over HTTP; without --config in front of a bundled demo shop
+    Up(Up),
+    /// Guard one stdio server and be one: put it in front of the command in a client's configuration
+    Wrap(Wrap),
+    /// Re-enact an incident, without and with the gateway
+    Demo(Demo),
     /// Ask upstreams for their tools and write a commented policy
     Init(Init),
     /// Check a policy and show what is effectively enforced, tool by tool
@@ -54,6 +60,8 @@ pub enum Command {
     Runs(Runs),
     /// Show one run or one step with its evidence
     Show(Show),
+    /// Record what a person found out about a step
+    Resolve(Resolve),
     /// Look for what is wrong
     Doctor(Doctor),
     /// Explain a code that an agent was told
@@ -65,12 +73,21 @@ pub enum Command {
 impl Command {
     /// It runs until it is stopped, so its log is of interest.
     pub const fn is_service(&self) -> bool {
-        false
+        matches!(self, Self::Up(_) | Self::Wrap(_))
     }
 
     /// Worker threads of a service; `None` for a command that does one thing.
     pub const fn workers(&self) -> Option<Option<NonZeroUsize>> {
-        None
+        match self {
+            Self::Up(up) => Some(up.workers),
+            // One client over one pipe.
+            Self::Wrap(wrap) => Some(match wrap.workers {
+                None => NonZeroUsize::new(2),
+                given => given,
+            }),
+            Self::Demo(_) => Some(None),
+            _ => None,
+        }
     }
 }
 
@@ -89,6 +106,42 @@ pub struct Where {
     /// The operator's address; its token comes from COFFERDAM_ADMIN_TOKEN
     #[arg(long, value_name = "HOST:PORT", help_heading = "Which gateway")]
     pub admin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The policy; without it a bundled demo shop is guarded
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where agents call, instead of what the policy says; beyond loopback it must name principals
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Worker threads; else one for each core
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub struct Wrap {
+    /// A policy; without it every tool that its name does not make harmless counts as destructive
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What the policy calls the server; else a name made of the command
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Worker threads; else two
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    /// The server's command and arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub server: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// What is re-enacted
+    #[arg(value_enum)]
+    pub incident: crate::demo::Incident,
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +198,33 @@ pub struct Show {
     /// How many steps of a run, at most
     #[arg(long, default_value_t = 100)]
     pub limit: usize,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("act").required(true)))]
+pub struct Resolve {
+    /// The id of the step
+    pub step: String,
+    /// It happened
+    #[arg(long, group = "act")]
+    pub applied: bool,
+    /// It did not happen, and cannot happen any more
+    #[arg(long, group = "act")]
+    pub absent: bool,
+    /// The world shows neither what was intended nor what was there before
+    #[arg(long, group = "act")]
+    pub diverged: bool,
+    /// Whatever became of it: the next equal call may run once more
+    #[arg(long, group = "act")]
+    pub run_again: bool,
+    /// How you know; it goes into the evidence
+    #[arg(long)]
+    pub why: String,
+    /// Who says so; else the name of this user
+    #[arg(long)]
+    pub who: Option<String>,
     #[command(flatten)]
     pub place: Where,
 }

@@ -6,15 +6,26 @@ mod doctor;
 mod explain;
 mod init;
 mod journal;
+mod resolve;
 mod runs;
 mod show;
+pub mod words;
 
 use crate::cli::{Command, JournalCommand};
 use crate::exit::{Exit, Failed};
 use crate::output::Out;
+use crate::{demo, gateway};
 
 pub async fn run(command: Command, out: Out) -> Result<Exit, Failed> {
     match command {
+        Command::Up(wanted) => gateway::up(wanted, out).await,
+        Command::Wrap(wanted) => gateway::wrap(wanted, out).await,
+        Command::Demo(wanted) => {
+            let report = demo::run(wanted.incident).await?;
+            out.show(&report, || report.render())?;
+            Ok(Exit::Done)
+        }
+        Command::Resolve(wanted) => resolve::run(wanted, out).await,
         Command::Init(wanted) => init::run(wanted, out).await,
         Command::Check(wanted) => check::run(wanted, out).await,
         Command::Runs(wanted) => runs::run(wanted, out).await,

@@ -1,17 +1,24 @@
 //! Where the operator's commands get their answers: a running gateway, or the journal at rest.
 
+mod at_rest;
+
 use crate::client::Client;
 use crate::exit::{Exit, Failed};
 use crate::place::Place;
-use admin::wire;
+use admin::{Act, wire};
 use journal::Sqlite;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vocab::{RunId, StepId};
 
 pub enum Desk {
     Running(Client),
-    AtRest(Arc<Sqlite>),
+    AtRest(AtRest),
+}
+
+pub struct AtRest {
+    place: PathBuf,
+    journal: Arc<Sqlite>,
 }
 
 impl Desk {
@@ -23,34 +30,46 @@ impl Desk {
             let hint = "no gateway answers, and the journal cannot be read (name it with --journal or --config)";
             Failed::new(Exit::NothingThere, format!("look at {}: {hint}: {error}", place.journal.display()))
         })?;
-        Ok(Self::AtRest(journal))
+        Ok(Self::AtRest(AtRest { place: place.journal.clone(), journal }))
     }
 
     pub async fn runs(&self, limit: usize) -> Result<wire::Runs, Failed> {
         match self {
             Self::Running(client) => client.get(&format!("/v1/runs?limit={limit}")).await,
-            Self::AtRest(journal) => Ok(admin::runs(&**journal, limit)?),
+            Self::AtRest(rest) => Ok(admin::runs(&*rest.journal, limit)?),
         }
     }
 
     pub async fn run(&self, id: RunId, limit: usize) -> Result<Option<wire::RunDetail>, Failed> {
         match self {
             Self::Running(client) => found(client.get(&format!("/v1/runs/{id}?limit={limit}")).await),
-            Self::AtRest(journal) => Ok(admin::run(&**journal, id, limit)?),
+            Self::AtRest(rest) => Ok(admin::run(&*rest.journal, id, limit)?),
         }
     }
 
     pub async fn step(&self, id: StepId, bodies: bool) -> Result<Option<wire::StepDetail>, Failed> {
         match self {
             Self::Running(client) => found(client.get(&format!("/v1/steps/{id}?bodies={bodies}")).await),
-            Self::AtRest(journal) => Ok(admin::step(&**journal, id, bodies)?),
+            Self::AtRest(rest) => Ok(admin::step(&*rest.journal, id, bodies)?),
+        }
+    }
+
+    pub async fn resolve(&self, id: StepId, said: &wire::Resolve) -> Result<wire::StepDetail, Failed> {
+        match self {
+            Self::Running(client) => client.post(&format!("/v1/steps/{id}/resolve"), said).await,
+            Self::AtRest(rest) => {
+                let act = Act::parse(&said.act).ok_or_else(|| Failed::because("record it", "no such act"))?;
+                at_rest::resolve(&rest.place, id, act, &said.who, &said.why)?;
+                let shown = admin::step(&*rest.journal, id, false)?;
+                shown.ok_or_else(|| Failed::new(Exit::NotFound, format!("find {id}: the journal has no such step")))
+            }
         }
     }
 
     pub async fn doctor(&self, full: bool) -> Result<wire::Doctor, Failed> {
         match self {
             Self::Running(client) => client.post("/v1/doctor", &wire::Examine { full }).await,
-            Self::AtRest(journal) => Ok(wire::Doctor { checks: admin::doctor(&**journal, full) }),
+            Self::AtRest(rest) => Ok(wire::Doctor { checks: admin::doctor(&*rest.journal, full) }),
         }
     }
 
@@ -59,7 +78,7 @@ impl Desk {
             Self::Running(client) => {
                 client.post("/v1/journal/backup", &wire::BackupTo { to: to.display().to_string() }).await
             }
-            Self::AtRest(journal) => Ok(admin::backup(&**journal, to)?),
+            Self::AtRest(rest) => Ok(admin::backup(&*rest.journal, to)?),
         }
     }
 }

@@ -4,8 +4,10 @@
 mod cli;
 mod client;
 mod command;
+mod demo;
 mod desk;
 mod exit;
+mod gateway;
 mod logs;
 mod output;
 mod place;
@@ -16,6 +18,10 @@ use cli::Cli;
 use exit::{Exit, Failed};
 use output::Out;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// For what still runs on other threads when everything is over.
+const ENDING: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -42,5 +48,8 @@ fn run(cli: Cli, out: Out) -> Result<Exit, Failed> {
         }
     }
     .map_err(|error| Failed::because("start the runtime", error))?;
-    runtime.block_on(command::run(cli.command, out))
+    let ended = runtime.block_on(command::run(cli.command, out));
+    // A thread that waits for standard input comes back only with the next byte.
+    runtime.shutdown_timeout(ENDING);
+    ended
 }

@@ -33,8 +33,9 @@ impl Place {
         let mut place = match (&wanted.journal, &wanted.config) {
             (Some(journal), _) => Self::beside(journal.clone()),
             (None, Some(config)) => Self::of_policy(config)?,
-            (None, None) if Path::new(POLICY_FILE).is_file() => Self::of_policy(Path::new(POLICY_FILE))?,
-            (None, None) => Self::beside(PathBuf::from(policy::defaults::JOURNAL_PATH)),
+            // A policy that somebody is just breaking must not keep the operator from a running gateway.
+            (None, None) => Self::of_policy(Path::new(POLICY_FILE))
+                .unwrap_or_else(|_| Self::beside(PathBuf::from(policy::defaults::JOURNAL_PATH))),
         };
         if let Some(socket) = &wanted.socket {
             place.admin = AdminAt::Socket(socket.clone());
@@ -56,7 +57,7 @@ impl Place {
     fn of_policy(file: &Path) -> Result<Self, Failed> {
         let known = |name: &str| Some(variable(name).unwrap_or_else(|| unset(name)));
         let policy = Policy::parse(&read(file)?, &file.display().to_string(), &known)
-            .map_err(|problems| Failed::new(Exit::Wrong, problems.to_string()))?;
+            .map_err(|problems| Failed::new(Exit::Wrong, format!("{problems}; --journal needs no policy")))?;
         let place = Self::of(&policy);
         if let AdminAt::Address { token, .. } = &place.admin
             && token.expose().contains(UNSET)

@@ -1,10 +1,9 @@
 //! `cofferdam init`: asks upstreams for their tools and writes a commented policy that `check` accepts.
 
 mod clients;
-mod words;
 
 use crate::cli::Init;
-use crate::command::ask;
+use crate::command::{ask, words};
 use crate::exit::{Exit, Failed};
 use crate::output::{Out, printable};
 use crate::place;

@@ -124,7 +124,9 @@ impl Report {
         columns(&mut text, std::slice::from_ref(&rule), std::slice::from_ref(&rule));
         let ledger = |side: &Side| {
             let lines = side.ledger().into_iter().enumerate();
-            lines.map(|(at, line)| format!("{:<INDENT$}{line}", if at == 0 { "ledger" } else { "" })).collect::<Vec<_>>()
+            lines
+                .map(|(at, line)| format!("{:<INDENT$}{line}", if at == 0 { "ledger" } else { "" }))
+                .collect::<Vec<_>>()
         };
         columns(&mut text, &ledger(alone), &ledger(guarded));
         text += &format!("\nThe shop, the agent and the calls were real, over MCP; it took {:.1} s.\n", self.seconds);

@@ -1,15 +1,16 @@
-//! The gateway's own session with one upstream: for lists of tools.
+//! The gateway's own session with one upstream: for lists of tools, and for reads when no caller's session is left.
 //!
-//! It is opened when it is needed. Nothing is re-sent: a failure is the asker's.
+//! It is opened when it is needed and ends when it has been idle. Nothing is re-sent: a failure is the asker's.
 
 use bytes::Bytes;
 use mcp::bridge::Caller;
 use mcp::views::Tools;
 use mcp::{Envelope, Kind, Revision, json, splice};
+use parking_lot::Mutex as Lock;
 use policy::ToolFacts;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::TaskTracker;
 use upstream::{Config, ConnectOptions, Incoming, RequestOptions, Session, Sink, connect};
@@ -30,12 +31,14 @@ pub struct Own {
     tasks: TaskTracker,
     changed: Changed,
     session: Mutex<Option<Arc<dyn Session>>>,
+    used: Lock<Instant>,
     requests: AtomicU64,
 }
 
 impl Own {
     pub fn new(config: Arc<Config>, tasks: TaskTracker, changed: Changed) -> Self {
-        Self { config, tasks, changed, session: Mutex::new(None), requests: AtomicU64::new(0) }
+        let (session, used) = (Mutex::new(None), Lock::new(Instant::now()));
+        Self { config, tasks, changed, session, used, requests: AtomicU64::new(0) }
     }
 
     /// Every page of `tools/list`, as results.
@@ -52,6 +55,20 @@ impl Own {
         Ok(pages)
     }
 
+    /// A tool that changes nothing. The answer is the JSON-RPC result.
+    pub async fn read(&self, tool: &str, args: &[u8]) -> Result<Bytes, Failure> {
+        let params = [b"{\"name\":", &json::quote(tool)[..], b",\"arguments\":", args, b"}"].concat();
+        self.ask("tools/call", &params).await
+    }
+
+    /// Ends the session if nobody has needed it for `idle`.
+    pub async fn sweep(&self, idle: Duration) {
+        if self.used.lock().elapsed() < idle {
+            return;
+        }
+        self.close().await;
+    }
+
     pub async fn close(&self) {
         let session = self.session.lock().await.take();
         if let Some(session) = session {
@@ -61,6 +78,7 @@ impl Own {
 
     async fn ask(&self, method: &str, params: &[u8]) -> Result<Bytes, Failure> {
         let session = self.open().await?;
+        *self.used.lock() = Instant::now();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let head = format!(r#"{{"jsonrpc":"2.0","id":"cofferdam-{number}","method":"{method}","params":"#);
         let mut message = Bytes::from([head.as_bytes(), params, b"}"].concat());
@@ -68,7 +86,9 @@ impl Own {
             message = self.with_caller(&message)?;
         }
         let options = RequestOptions { timeout: Some(ANSWER_MAX), ..RequestOptions::default() };
-        self.result(session.request(message, options).await?)
+        let answer = session.request(message, options).await;
+        *self.used.lock() = Instant::now();
+        self.result(answer?)
     }
 
     async fn open(&self) -> Result<Arc<dyn Session>, Failure> {

@@ -1,0 +1,117 @@
+//! The guarded step as the door wants it: the runtime's calls, and what is known of a caller's steps in words.
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ingress_mcp::{Caller, Event, Guard, Pending, Status};
+use runtime::{CallError, Request, Runtime, StatusView, StepSummary};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use vocab::{Executed, Name, StepId};
+
+pub struct Guarded(pub Runtime);
+
+struct Waiting(runtime::Pending);
+
+impl Pending for Waiting {
+    fn next(&mut self) -> BoxFuture<'_, Event> {
+        async move {
+            match self.0.next().await {
+                runtime::Event::Phase(phase) => Event::Phase(phase),
+                runtime::Event::Reply(reply, delivery) => Event::Reply(reply, delivery),
+            }
+        }
+        .boxed()
+    }
+
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+impl Guard for Guarded {
+    fn start(&self, request: Request) -> Result<Box<dyn Pending>, CallError> {
+        Ok(Box::new(Waiting(self.0.call(request)?)))
+    }
+
+    fn learn(&self, upstream: &Name, result: &Bytes) {
+        self.0.learn(upstream, result);
+    }
+
+    fn forget(&self, upstream: &Name) {
+        self.0.forget(upstream);
+    }
+
+    fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status> {
+        let asked = self.0.status(&caller.tenant, &caller.principal, step);
+        async move {
+            let view = asked.await;
+            // Nothing open is an answer; only a step that was asked for by name can be missing.
+            let found = view.found() || step.is_none();
+            Status { text: text(&view, step), guard: guard(&view).to_string(), found }
+        }
+        .boxed()
+    }
+}
+
+//= G3
+fn text(view: &StatusView, asked: Option<StepId>) -> String {
+    if !view.found() {
+        return match asked {
+            Some(step) => format!("Cofferdam knows no step {step} of yours."),
+            None => "Cofferdam has no open step of yours: everything you asked for is settled.".to_owned(),
+        };
+    }
+    let mut text = String::new();
+    for step in &view.steps {
+        text += &line(step);
+        text.push('\n');
+    }
+    if view.more {
+        text += "There are more; ask for one by its id.\n";
+    }
+    text.trim_end().to_owned()
+}
+
+fn line(step: &StepSummary) -> String {
+    let executed = match step.executed {
+        Executed::Yes => "yes",
+        Executed::No => "no",
+        Executed::Unknown => "unknown, so do not repeat it",
+    };
+    let mut line = format!("Step {} ({} on {}): executed: {executed}.", step.step, step.tool, step.upstream);
+    let known = step.outcome.map_or(step.state.as_str(), |outcome| outcome.as_str());
+    write!(line, " Known: {known}. Verification: {}.", step.verification.as_str()).unwrap_or_default();
+    if !step.why.is_empty() {
+        write!(line, " {}", step.why).unwrap_or_default();
+    }
+    if let Some(next) = step.next_probe {
+        write!(line, " Next look in {} s.", next.as_secs()).unwrap_or_default();
+    }
+    line
+}
+
+fn guard(view: &StatusView) -> Value {
+    let steps = view.steps.iter().map(machine).collect::<Vec<_>>();
+    json!({ "v": 1, "status": { "steps": steps, "more": view.more } })
+}
+
+fn machine(step: &StepSummary) -> Value {
+    json!({
+        "step_id": step.step.to_string(),
+        "run_id": step.run.to_string(),
+        "upstream": &*step.upstream,
+        "tool": &*step.tool,
+        "effect": step.effect.as_str(),
+        "state": step.state.as_str(),
+        "outcome": step.outcome.map(|outcome| outcome.as_str()),
+        "executed": step.executed.as_str(),
+        "verification": step.verification.as_str(),
+        "attempts": step.attempts,
+        "delivered": step.delivered.as_str(),
+        "code": step.told.map(|code| code.as_str()),
+        "why": step.why,
+        "age_ms": u64::try_from(step.age.as_millis()).unwrap_or(u64::MAX),
+        "next_probe_ms": step.next_probe.map(|next| u64::try_from(next.as_millis()).unwrap_or(u64::MAX)),
+    })
+}

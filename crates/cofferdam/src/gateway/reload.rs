@@ -1,0 +1,158 @@
+//! Takes a changed policy over while calls go on. A bad one is reported, and the old one stays in force.
+
+use super::roster::Roster;
+use crate::exit::Failed;
+use crate::place;
+use ingress_mcp::http::Auth;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::Mutex;
+use policy::{Admin, Policy};
+use runtime::Runtime;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Editors write in several steps; after the last event of a burst the file is whole.
+const SETTLE: Duration = Duration::from_millis(150);
+
+/// Why the last change of the policy is not in force.
+#[derive(Default)]
+pub struct Last {
+    trouble: Mutex<Option<String>>,
+}
+
+impl Last {
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        *self.trouble.lock() = trouble;
+    }
+}
+
+/// Watches the directory of a policy: editors replace files, so the file itself would be lost sight of.
+pub struct Watch {
+    file: PathBuf,
+    events: mpsc::Receiver<()>,
+    _watcher: RecommendedWatcher,
+}
+
+impl Watch {
+    pub fn begin(file: &Path) -> Result<Self, Failed> {
+        let failed = |error: &dyn std::fmt::Display| Failed::because(&format!("watch {}", file.display()), error);
+        let directory = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let name = file.file_name().map(OsString::from).unwrap_or_default();
+        // One waiting event says as much as many.
+        let (sender, events) = mpsc::channel(1);
+        let is_link = file.is_symlink();
+        let heard = move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            // Of a link (as Kubernetes mounts files) any change in the directory may be one of the file.
+            let ours = is_link || event.paths.iter().any(|path| path.file_name() == Some(&name));
+            if ours && !event.kind.is_access() {
+                sender.try_send(()).ok();
+            }
+        };
+        let mut watcher = notify::recommended_watcher(heard).map_err(|error| failed(&error))?;
+        watcher.watch(directory, RecursiveMode::NonRecursive).map_err(|error| failed(&error))?;
+        Ok(Self { file: file.to_owned(), events, _watcher: watcher })
+    }
+
+    async fn changed(&mut self) -> bool {
+        if self.events.recv().await.is_none() {
+            return false;
+        }
+        while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.events.recv()).await {}
+        true
+    }
+}
+
+/// What takes part in a reload.
+pub struct Parts {
+    pub runtime: Runtime,
+    pub roster: Arc<Roster>,
+    pub auth: Arc<Auth>,
+    pub last: Arc<Last>,
+    /// The policy text is completed by what the command line said, as at the start.
+    pub parse: Box<dyn Fn() -> Result<Result<Policy, policy::Problems>, Failed> + Send + Sync>,
+}
+
+/// Runs until it is dropped.
+pub async fn run(mut watch: Watch, parts: Parts) {
+    let mut text = place::read(&watch.file).ok();
+    while watch.changed().await {
+        let now = place::read(&watch.file).ok();
+        // Between removal and replacement there is nothing to read, and a touch changes nothing.
+        if now.is_none() || now == text {
+            continue;
+        }
+        text = now;
+        take_over(&watch.file, &parts).await;
+    }
+}
+
+async fn take_over(file: &Path, parts: &Parts) {
+    let file = file.display();
+    let policy = match (parts.parse)() {
+        Ok(Ok(policy)) => policy,
+        Ok(Err(problems)) => {
+            tracing::error!(%file, "the changed policy is wrong, so the old one stays in force\n{}", problems.render());
+            parts.last.set(Some(problems.to_string()));
+            return;
+        }
+        Err(failed) => {
+            tracing::error!(%file, why = %failed, "the changed policy cannot be read, so the old one stays in force");
+            parts.last.set(Some(failed.to_string()));
+            return;
+        }
+    };
+    let old = parts.runtime.policy();
+    for what in needs_restart(&old, &policy) {
+        tracing::warn!(%file, "{what} is bound at the start: the change takes effect at the next one");
+    }
+    for warning in policy.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let policy = Arc::new(policy);
+    parts.auth.replace(policy.principals.clone());
+    parts.runtime.reload(Arc::clone(&policy));
+    let left = parts.roster.replace(&policy);
+    for member in &left {
+        parts.runtime.forget(&member.name);
+        member.own.close().await;
+    }
+    parts.last.set(None);
+    tracing::info!(%file, policy = %policy.hash(), "the changed policy is in force");
+}
+
+/// What a running gateway cannot change.
+fn needs_restart(old: &Policy, new: &Policy) -> Vec<&'static str> {
+    let admin = |policy: &Policy| match &policy.admin {
+        Admin::Socket(path) => path.as_ref().map(|path| path.expose().to_owned()),
+        Admin::Listen { address, token } => Some(format!("{address} {}", token.expose())),
+    };
+    let journal = |policy: &Policy| {
+        let path = policy.journal.path.as_ref().map(|path| path.expose().to_owned());
+        (path, policy.journal.durability)
+    };
+    let mut found = Vec::new();
+    if old.listen != new.listen {
+        found.push("`listen`");
+    }
+    if admin(old) != admin(new) {
+        found.push("`admin`");
+    }
+    if journal(old) != journal(new) {
+        found.push("`journal`");
+    }
+    if old.limits != new.limits {
+        found.push("`limits`");
+    }
+    found
+}
