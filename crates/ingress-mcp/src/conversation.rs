@@ -142,6 +142,12 @@ impl Conversation {
         }
     }
 
+    /// One message that was read already.
+    pub(crate) fn receive_message(self: &Arc<Self>, message: Envelope, origin: Origin) -> Exchange {
+        self.touch();
+        self.take(message, origin)
+    }
+
     fn take(self: &Arc<Self>, message: Envelope, origin: Origin) -> Exchange {
         match message.kind() {
             envelope::Kind::Request => self.request(message, origin),

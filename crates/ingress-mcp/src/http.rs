@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -50,7 +51,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConn
 /// The listener is broken, or it is beyond loopback and nobody needs a token.
 ///
 /// # Cancel safety
-/// Dropping it stops listening; connections that are open go on until `shutdown`.
+/// Dropping it stops listening and closes all connections.
 pub async fn serve(
     listener: TcpListener,
     hub: Arc<Hub>,
@@ -65,18 +66,20 @@ pub async fn serve(
     }
     let drain = config.drain;
     let tasks = connection::Tasks { tracker: TaskTracker::new(), kill: CancellationToken::new() };
+    let mut connections = JoinSet::new();
     let server = Arc::new(connection::server(&config, tasks.clone()));
     let names = Names { loopback, hosts: config.hosts.clone(), origins: config.origins.clone() };
     let sessions = sessions::Sessions::new(config.kept);
     let door = Arc::new(Door { hub, auth, config, names, sessions, stop: shutdown.clone() });
-    accept(&listener, &door, &server, &tasks, &shutdown).await;
+    accept(&listener, &door, &server, &mut connections, &shutdown).await;
     drop(listener);
-    tasks.tracker.close();
-    if timeout(drain, tasks.tracker.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.tracker.len(), "agents still wait: their connections are closed");
-        tasks.kill.cancel();
-        tasks.tracker.wait().await;
+    if timeout(drain, async { while connections.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!(connections = connections.len(), "agents still wait: their connections are closed");
+        connections.shutdown().await;
     }
+    tasks.kill.cancel();
+    tasks.tracker.close();
+    tasks.tracker.wait().await;
     Ok(())
 }
 
@@ -84,7 +87,7 @@ async fn accept(
     listener: &TcpListener,
     door: &Arc<Door>,
     server: &Arc<connection::Server>,
-    tasks: &connection::Tasks,
+    connections: &mut JoinSet<()>,
     shutdown: &CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(door.config.connections_max));
@@ -97,6 +100,12 @@ async fn accept(
             accepted = listener.accept() => accepted,
             _ = sweep.tick() => {
                 door.sessions.sweep(door.config.resume);
+                continue;
+            }
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if let Err(error) = ended {
+                    tracing::error!(error = %error, "serving a connection failed");
+                }
                 continue;
             }
         };
@@ -117,8 +126,8 @@ async fn accept(
             tracing::debug!(error = %error, "a connection broke at once");
             continue;
         }
-        let served = connection::serve(Arc::clone(door), Arc::clone(server), stream, tasks.kill.clone());
-        tasks.tracker.spawn(async move {
+        let served = connection::serve(Arc::clone(door), Arc::clone(server), stream);
+        connections.spawn(async move {
             served.await;
             drop(place);
         });

@@ -9,10 +9,9 @@ pub struct ServerConfig {
     /// Names that requests may call the gateway by, beside loopback ones on a loopback listener: behind a proxy, the
     /// proxy's. Beyond loopback an empty list allows every name, because a token is demanded there.
     pub hosts: Vec<String>,
-    /// Origins of web pages that may call, such as `https://console.example`; a loopback listener allows loopback ones.
+    /// What the header `Origin` may say, such as `https://console.example`; on a loopback listener also loopback ones.
+    /// There is no CORS: a browser lets no page call that is not served from here.
     pub origins: Vec<String>,
-    /// Of one message of a client.
-    pub limits: mcp::Limits,
     /// Connections at once; one more is told 503 and closed.
     pub connections_max: usize,
     /// Bytes of the head of a request.
@@ -46,7 +45,6 @@ impl Default for ServerConfig {
         Self {
             hosts: Vec::new(),
             origins: Vec::new(),
-            limits: mcp::Limits::default(),
             connections_max: 4096,
             head_max: 64 * 1024,
             headers_max: 100,

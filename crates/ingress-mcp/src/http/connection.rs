@@ -19,11 +19,11 @@ use tokio_util::task::TaskTracker;
 /// How often a quiet peer of HTTP/2 is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
 
-/// Where hyper's own tasks run, so that a stop waits for them.
+/// Where hyper runs the requests of HTTP/2, so that a stop waits for them.
 #[derive(Clone)]
 pub(super) struct Tasks {
     pub tracker: TaskTracker,
-    /// Set when waiting is over.
+    /// Set when their connections are gone.
     pub kill: CancellationToken,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn server(config: &ServerConfig, tasks: Tasks) -> Server {
     server
 }
 
-pub(super) async fn serve(door: Arc<Door>, server: Arc<Server>, stream: TcpStream, kill: CancellationToken) {
+pub(super) async fn serve(door: Arc<Door>, server: Arc<Server>, stream: TcpStream) {
     let link = Link::new();
     let (stop, quiet) = (door.stop.clone(), door.config.quiet);
     let io = Io::new(stream, Arc::clone(&link), door.config.write_timeout);
@@ -83,7 +83,6 @@ pub(super) async fn serve(door: Arc<Door>, server: Arc<Server>, stream: TcpStrea
                 }
                 return;
             }
-            () = kill.cancelled() => return,
             () = stop.cancelled(), if !ending => {
                 ending = true;
                 connection.as_mut().graceful_shutdown();

@@ -3,7 +3,7 @@
 use super::door::{Asked, Door, OLD_TRANSPORT, accepts, one};
 use super::events::Events;
 use super::refusal::Refusal;
-use super::replay::Position;
+use super::replay::{OWN, Position};
 use super::session::Session;
 use http::StatusCode;
 use mcp::Revision;
@@ -22,12 +22,13 @@ impl Door {
             return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, text));
         }
         let every = self.config.keep_alive;
-        let events = match one(headers, header::LAST_EVENT_ID)? {
+        let stop = || self.stop.clone().cancelled_owned();
+        Ok(match one(headers, header::LAST_EVENT_ID)? {
             None => {
                 let reader = session.own();
                 let prime = session.revision() >= Some(Revision::V2025_11_25);
                 let prime = prime.then(|| session.replay.prime(reader.flow(), self.config.retry));
-                Events::numbered(Some(reader), every).first(prime)
+                Events::numbered(Some(reader), every).first(prime).until(stop())
             }
             Some(id) => {
                 let position = Position::parse(id).ok_or_else(|| {
@@ -38,10 +39,10 @@ impl Door {
                         send the request again, a call that was made is recognised";
                     Refusal::bad_request(text)
                 })?;
-                Events::numbered(reader, every).first(missed)
+                let events = Events::numbered(reader, every).first(missed);
+                if position.flow == OWN { events.until(stop()) } else { events }
             }
-        };
-        Ok(events.until(self.stop.clone().cancelled_owned()))
+        })
     }
 
     pub fn delete(&self, asked: &Asked) -> Result<(), Refusal> {

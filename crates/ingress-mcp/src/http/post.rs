@@ -31,12 +31,15 @@ enum Whose {
 }
 
 /// A conversation without an answer to `initialize` yet. Dropped before it has one, it ends.
-struct Beginning(Option<Arc<Conversation>>);
+struct Beginning {
+    conversation: Arc<Conversation>,
+    has_begun: bool,
+}
 
 impl Drop for Beginning {
     fn drop(&mut self) {
-        if let Some(conversation) = self.0.take() {
-            conversation.close();
+        if !self.has_begun {
+            self.conversation.close();
         }
     }
 }
@@ -55,12 +58,16 @@ impl Door {
         let mut origin = Origin::of(headers);
         origin.task =
             super::place::run(asked.parts.uri.query()).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
-        let bytes = read::whole(incoming, self.config.limits.bytes, self.config.body_timeout).await?;
+        let bytes = read::whole(incoming, self.hub.limits().bytes, self.config.body_timeout).await?;
         let whose = self.whose(&asked, &bytes)?;
-        if let Whose::Stateless(_, message) = &whose {
-            origin.mirrored = message.is("tools/call").then(|| mirrored(headers));
-        }
-        let exchange = whose.conversation()?.receive(bytes, origin);
+        let exchange = match &whose {
+            Whose::Session(session) => session.conversation.receive(bytes, origin),
+            Whose::Beginning(beginning) => beginning.conversation.receive(bytes, origin),
+            Whose::Stateless(conversation, message) => {
+                origin.mirrored = message.is("tools/call").then(|| mirrored(headers));
+                conversation.receive_message(message.clone(), origin)
+            }
+        };
         Ok((whose, exchange))
     }
 
@@ -69,7 +76,7 @@ impl Door {
         let version = one(headers, header::PROTOCOL_VERSION)?;
         let revision = version.map(|version| Revision::parse(version).ok_or(version)).transpose();
         let revision = revision.map_err(|unknown| {
-            let id = Envelope::parse(bytes.clone(), &self.config.limits).ok().and_then(|message| message.id_bytes());
+            let id = Envelope::parse(bytes.clone(), self.hub.limits()).ok().and_then(|message| message.id_bytes());
             Refusal::unsupported_version(unknown).of_request(id)
         })?;
         if revision.is_some_and(Revision::is_stateless) {
@@ -102,14 +109,14 @@ impl Door {
 
     /// Without a session: only `initialize` may come so.
     fn beginning(&self, asked: &Asked, bytes: &Bytes) -> Result<Whose, Refusal> {
-        let message = match Envelope::parse_any(bytes.clone(), &self.config.limits) {
+        let message = match Envelope::parse_any(bytes.clone(), self.hub.limits()) {
             Ok(Messages::One(message)) => message,
             Ok(Messages::Batch(_)) => return Err(without_session(None)),
             Err(error) => return Err(Refusal::unreadable(&error)),
         };
         if message.is("initialize") && message.kind() == mcp::Kind::Request {
             let conversation = self.conversation(asked, Kind::Session, message.id_bytes())?;
-            return Ok(Whose::Beginning(Beginning(Some(conversation))));
+            return Ok(Whose::Beginning(Beginning { conversation, has_begun: false }));
         }
         if headers::claimed_version(&message).is_some() {
             // It speaks the stateless revision, without the headers that this needs.
@@ -119,7 +126,7 @@ impl Door {
     }
 
     fn read(&self, bytes: &Bytes) -> Result<Envelope, Refusal> {
-        Envelope::parse(bytes.clone(), &self.config.limits).map_err(|error| Refusal::unreadable(&error))
+        Envelope::parse(bytes.clone(), self.hub.limits()).map_err(|error| Refusal::unreadable(&error))
     }
 
     fn conversation(&self, asked: &Asked, kind: Kind, id: Option<Bytes>) -> Result<Arc<Conversation>, Refusal> {
@@ -156,26 +163,33 @@ impl Door {
     }
 
     /// Nothing but the response.
-    fn whole(&self, whose: Whose, out: Out, batch: bool, busy: Busy) -> Response<Body> {
+    fn whole(&self, mut whose: Whose, out: Out, batch: bool, busy: Busy) -> Response<Body> {
         let status = out.refusal.map_or(StatusCode::OK, |code| whose.status(code));
-        let message = if batch { Bytes::from([b"[", &*out.message, b"]"].concat()) } else { out.message };
-        let session = match &whose {
-            Whose::Beginning(Beginning(Some(conversation))) if conversation.revision().is_some() => {
-                match self.sessions.begin(Arc::clone(conversation)) {
-                    Ok(session) => Some(session),
-                    Err(error) => {
-                        return Refusal::unavailable(format!("make a session id: {error}")).into_response(busy);
-                    }
-                }
-            }
+        let session = match &mut whose {
+            Whose::Beginning(beginning) => match self.begin(beginning) {
+                Ok(session) => session,
+                Err(refusal) => return refusal.into_response(busy),
+            },
             _ => None,
         };
+        let message = if batch { Bytes::from([b"[", &*out.message, b"]"].concat()) } else { out.message };
         let mut response = body::json(status, message, out.delivery, busy);
-        if let Some(id) = session.and_then(|session| HeaderValue::from_str(&session.id).ok()) {
+        if let Some(id) = session {
             response.headers_mut().insert(HeaderName::from_static(header::SESSION_ID), id);
-            whose.keep();
         }
         response
+    }
+
+    /// The id of the session that has begun; `None` when the handshake failed.
+    fn begin(&self, beginning: &mut Beginning) -> Result<Option<HeaderValue>, Refusal> {
+        if beginning.conversation.revision().is_none() {
+            return Ok(None);
+        }
+        let no_id = |error: &dyn std::fmt::Display| Refusal::unavailable(format!("make a session id: {error}"));
+        let session = self.sessions.begin(Arc::clone(&beginning.conversation)).map_err(|error| no_id(&error))?;
+        let id = HeaderValue::from_str(&session.id).map_err(|error| no_id(&error))?;
+        beginning.has_begun = true;
+        Ok(Some(id))
     }
 
     fn stream(&self, whose: &Whose, exchange: Exchange, first: Option<Out>, busy: Busy) -> Response<Body> {
@@ -199,14 +213,6 @@ impl Door {
 }
 
 impl Whose {
-    fn conversation(&self) -> Result<&Arc<Conversation>, Refusal> {
-        match self {
-            Self::Session(session) => Ok(&session.conversation),
-            Self::Stateless(conversation, _) | Self::Beginning(Beginning(Some(conversation))) => Ok(conversation),
-            Self::Beginning(Beginning(None)) => Err(without_session(None)),
-        }
-    }
-
     /// Some errors have a status of their own: what could not be read everywhere, more of them in 2026-07-28.
     fn status(&self, refusal: i64) -> StatusCode {
         match (refusal, self) {
@@ -218,13 +224,6 @@ impl Whose {
             // A wrong argument is the method's answer; a request that does not say who asks is no request.
             (code::INVALID_PARAMS, Self::Stateless(_, message)) if !says_who_asks(message) => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
-        }
-    }
-
-    /// The beginning has become a session.
-    fn keep(self) {
-        if let Self::Beginning(mut beginning) = self {
-            beginning.0 = None;
         }
     }
 }

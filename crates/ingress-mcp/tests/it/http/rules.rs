@@ -2,6 +2,7 @@
 
 use super::client::Ask;
 use super::fakes::{Gateway, INITIALIZE, Setup, gateway, pay, post, principal, read, stateless};
+use ingress_mcp::Settings;
 use ingress_mcp::http::{Auth, ServerConfig, serve};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -140,8 +141,8 @@ async fn bytes_that_are_no_message_are_refused_with_the_code_that_says_why() {
 #[tokio::test]
 async fn a_message_that_is_too_large_is_refused_before_it_is_read() {
     let limits = mcp::Limits { bytes: 1000, ..mcp::Limits::default() };
-    let config = ServerConfig { limits, ..ServerConfig::default() };
-    let gateway = Setup { config, ..Setup::default() }.start().await;
+    let settings = Settings { limits, ..Settings::default() };
+    let gateway = Setup { settings, ..Setup::default() }.start().await;
     let mut client = gateway.client().await;
     let head = Ask::post("/mcp/shop", "").instead("Content-Length", "1001");
     assert_eq!(client.ask(head).await.status, 413, "nothing of the body was sent");

@@ -220,6 +220,20 @@ async fn a_session_that_is_ended_gives_up_the_streams_that_were_left() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_cancelled_is_answered_by_nothing() {
+    let gateway = gateway().await;
+    let session = gateway.session().await;
+    let mut client = gateway.client().await;
+    client.write(post(&session, &read(1, "wait:a")).text().as_bytes()).await;
+    gateway.world.until("reads wait:a").await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert_eq!(gateway.ask(post(&session, cancel)).await.status, 202);
+    let nothing = client.answer().await;
+    assert_eq!((nothing.status, nothing.body.as_str()), (202, ""));
+    gateway.world.until("gave up wait:a").await;
+}
+
+#[tokio::test]
 async fn an_answer_is_reported_as_flushed_once_its_last_byte_is_written() {
     let gateway = gateway().await;
     let session = gateway.session().await;
