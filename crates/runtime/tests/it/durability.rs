@@ -6,6 +6,7 @@ use bytes::Bytes;
 use journal::{Crash, Journal};
 use runtime::Arrival;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use vocab::{Code, Executed};
 
 const ARGS: &str = r#"{"account":"a"}"#;
@@ -43,7 +44,7 @@ async fn nothing_is_sent_before_the_intent_is_durable_and_nothing_told_before_th
 async fn a_read_waits_for_no_commit_and_a_mutation_for_two() {
     let journal = crate::prompt::Prompt::new();
     let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::default());
-    let barriers = || journal.barriers.load(std::sync::atomic::Ordering::SeqCst);
+    let barriers = || journal.barriers.load(Ordering::SeqCst);
     assert!(result(bench.call("look", ARGS).await).0.contains("paid"));
     assert_eq!(barriers(), 0);
     result(bench.call("pay", ARGS).await);
@@ -112,4 +113,40 @@ async fn a_question_about_a_step_is_not_answered_with_an_outcome_that_is_not_dur
     journal.pump();
     let after = status().await.steps[0].clone();
     assert_eq!((after.outcome, after.executed), (Some(vocab::Outcome::Succeeded), Executed::Yes));
+}
+
+//= G1
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_is_overfull_or_cannot_be_read_stops_mutations_until_it_can_again() {
+    let journal = crate::prompt::Prompt::new();
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::default());
+    for broken in [&journal.overfull, &journal.unreadable] {
+        broken.store(true, Ordering::SeqCst);
+        let stop = stop(bench.call("pay", ARGS).await);
+        assert_eq!((stop.code, stop.executed), (Code::JournalUnavailable, Executed::No));
+        assert!(result(bench.call("look", ARGS).await).0.contains("paid"));
+        broken.store(false, Ordering::SeqCst);
+    }
+    assert_eq!(bench.upstream.paid("a"), 0);
+    result(bench.call("pay", ARGS).await);
+    assert_eq!(bench.upstream.paid("a"), 1);
+}
+
+//= G4
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_cannot_be_written_is_not_told_and_is_written_when_that_is_possible_again() {
+    let (journal, upstream) = (crate::prompt::Prompt::new(), Arc::<Upstream>::default());
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    upstream.fault(crate::upstream::Fault::Held);
+    let mut pending = bench.start(bench.request("wipe", ARGS));
+    let step = pending.step();
+    upstream.sent(1).await;
+    journal.overfull.store(true, Ordering::SeqCst);
+    upstream.release();
+    let stop = stop(answer(&mut pending).await.0);
+    assert_eq!((stop.code, stop.executed), (Code::OutcomeUnknown, Executed::Unknown));
+    journal.overfull.store(false, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    let row = journal.step(step).expect("a read").expect("stored");
+    assert_eq!(row.status.outcome, Some(vocab::Outcome::Succeeded));
 }

@@ -6,7 +6,7 @@ use journal::{
 };
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use vocab::{Instant, Record, StepId, StepRow};
 
 pub struct Prompt {
@@ -14,6 +14,10 @@ pub struct Prompt {
     /// Appends that somebody waited for.
     pub barriers: AtomicUsize,
     pub maintained: AtomicUsize,
+    /// It takes nothing.
+    pub overfull: AtomicBool,
+    /// It cannot be read.
+    pub unreadable: AtomicBool,
 }
 
 impl Prompt {
@@ -22,7 +26,13 @@ impl Prompt {
     }
 
     fn of(memory: Arc<Memory>) -> Arc<Self> {
-        Arc::new(Self { memory, barriers: AtomicUsize::new(0), maintained: AtomicUsize::new(0) })
+        Arc::new(Self {
+            memory,
+            barriers: AtomicUsize::new(0),
+            maintained: AtomicUsize::new(0),
+            overfull: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
+        })
     }
 
     /// What the next process would find.
@@ -41,6 +51,9 @@ impl Journal for Prompt {
     }
 
     fn append(&self, records: Vec<Record>, ticket: Option<Ticket>) -> Result<(), Error> {
+        if self.overfull.load(Ordering::SeqCst) {
+            return Err(Error::Full(0));
+        }
         self.barriers.fetch_add(usize::from(ticket.is_some()), Ordering::SeqCst);
         self.memory.append(records, ticket)?;
         let memory = Arc::clone(&self.memory);
@@ -49,6 +62,9 @@ impl Journal for Prompt {
     }
 
     fn recall(&self, query: &Recall) -> Result<Recalled, Error> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(Error::Read("the disk is gone".to_owned()));
+        }
         self.memory.recall(query)
     }
 
