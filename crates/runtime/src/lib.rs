@@ -10,6 +10,7 @@ mod clock;
 mod drain;
 mod durable;
 mod failpoint;
+mod gap;
 mod health;
 mod ids;
 mod jobs;

@@ -1,6 +1,7 @@
 //! Steps of the journal that the engine takes over: those that an earlier process left open, and single closed ones.
 
 use crate::failpoint;
+use crate::gap;
 use crate::shell::Shell;
 use engine::Input;
 use policy::ToolRules;
@@ -21,7 +22,8 @@ pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
 }
 
 /// Gives one step to the engine.
-pub(crate) fn load(shell: &Arc<Shell>, row: StepRow) {
+pub(crate) fn load(shell: &Arc<Shell>, mut row: StepRow) {
+    gap::doubt(&mut row, shell.journal.start());
     let rules = rules(shell, &row.intent);
     shell.books.lock().recovered(&row.intent);
     shell.feed([Input::Recovered { row: Box::new(row), rules }]);

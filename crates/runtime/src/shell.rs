@@ -16,7 +16,7 @@ use crate::report::About;
 use crate::settings::Settings;
 use crate::slot::Slot;
 use crate::tools::Tools;
-use crate::{answer, attempt, told, world};
+use crate::{answer, attempt, gap, told, world};
 use arc_swap::ArcSwap;
 use engine::{AnswerKind, Input, Left, Recalled, TaskEnd};
 use journal::{Journal, Recall};
@@ -208,7 +208,10 @@ impl Shell {
     /// In line: two point reads of pages that are nearly always in memory cost less than a hop to another thread.
     fn recall(self: &Arc<Self>, call: CallId, recall: &Recall) {
         let input = match self.journal.recall(recall) {
-            Ok(journal::Recalled { by_key, by_content }) => {
+            Ok(journal::Recalled { mut by_key, mut by_content }) => {
+                for row in by_key.iter_mut().chain(by_content.iter_mut()) {
+                    gap::doubt(row, self.journal.start());
+                }
                 Input::Recalled { call, recalled: Box::new(Recalled { by_key, by_content }) }
             }
             Err(error) => {

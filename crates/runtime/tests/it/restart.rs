@@ -140,3 +140,26 @@ async fn over_a_file_an_answer_is_replayed_after_the_process_was_gone_without_a_
     assert_eq!(upstream.paid("a"), 1);
     bench.runtime.drain(Duration::from_secs(5)).await;
 }
+
+//= G1
+//= G3
+#[tokio::test(start_paused = true)]
+async fn a_restored_older_journal_is_no_proof_that_a_later_attempt_was_not_made() {
+    let (journal, upstream) = (Crash::new(), Arc::<Upstream>::default());
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    for _ in 0..2 {
+        upstream.fault(Fault::Refused);
+    }
+    let refused = stop(pumped(&journal, &bench, keyed(&bench, "wipe")).await);
+    assert_eq!((refused.code, refused.executed), (Code::UpstreamUnavailable, Executed::No));
+    journal.pump();
+    let copy = journal.backup_image();
+    result(pumped(&journal, &bench, keyed(&bench, "wipe")).await);
+    let sends = upstream.sends();
+    drop((bench, journal));
+    let journal = Crash::open(copy);
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    let doubted = stop(pumped(&journal, &bench, keyed(&bench, "wipe")).await);
+    assert_eq!((doubted.code, doubted.executed), (Code::OutcomeUnknown, Executed::Unknown));
+    assert_eq!(upstream.sends(), sends, "it is not sent once more");
+}
