@@ -6,6 +6,7 @@ use crate::handshake::{self, Era, Settled};
 use crate::http::Http;
 use crate::session::{Session, Sink};
 use crate::stdio::Stdio;
+use mcp::Revision;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,12 +80,15 @@ impl Opened {
 #[derive(Clone, Copy)]
 struct Question {
     era: Era,
+    /// What the upstream named itself.
+    named: Option<Revision>,
     limit: Option<Duration>,
 }
 
 async fn negotiate(config: &Config, options: &ConnectOptions, sink: &Sink) -> Result<Opened, Failure> {
     let mut questions = questions(config, options);
-    let mut first: Option<Failure> = None;
+    let mut first: Option<(Era, Failure)> = None;
+    let mut is_told = false;
     let mut open: Option<Opened> = None;
     while let Some(question) = questions.pop_front() {
         let opened = match open.take().filter(Opened::can_be_asked_again) {
@@ -93,7 +97,7 @@ async fn negotiate(config: &Config, options: &ConnectOptions, sink: &Sink) -> Re
         };
         let failure = match ask(question, &opened, config, options).await {
             Ok(settled) => {
-                if first.is_some() {
+                if first.is_some_and(|(refused, _)| refused != question.era) {
                     config.known.pin(question.era);
                 }
                 opened.begin(settled).await?;
@@ -102,17 +106,26 @@ async fn negotiate(config: &Config, options: &ConnectOptions, sink: &Sink) -> Re
             Err(failure) => failure,
         };
         tracing::debug!(upstream = %config.name, era = ?question.era, why = failure.detail, "a handshake failed");
+        // The upstream's own word for what it speaks is taken once.
+        let wanted = |revision: &Revision| config.revision.is_none_or(|only| only == *revision);
+        if let Some(revision) = handshake::named_in(&failure, question.era).filter(wanted)
+            && !std::mem::replace(&mut is_told, true)
+        {
+            let era = Era::of(revision);
+            questions.retain(|other| other.era != era);
+            questions.push_front(Question { era, named: Some(revision), limit: None });
+        }
         if questions.is_empty() || !can_mean_another_era(&failure) {
-            return Err(first.unwrap_or(failure));
+            return Err(first.map_or(failure, |(_, failure)| failure));
         }
         if failure.kind == FailureKind::Timeout {
             // A child may only have been slow to start.
-            questions.push_back(Question { era: question.era, limit: None });
+            questions.push_back(Question { limit: None, ..question });
         }
-        first.get_or_insert(failure);
+        first.get_or_insert((question.era, failure));
         open = Some(opened);
     }
-    Err(first.unwrap_or_else(|| fail(FailureKind::NotSent, "there is no era to ask in")))
+    Err(first.map_or_else(|| fail(FailureKind::NotSent, "there is no era to ask in"), |(_, failure)| failure))
 }
 
 async fn ask(
@@ -121,7 +134,7 @@ async fn ask(
     config: &Config,
     options: &ConnectOptions,
 ) -> Result<Settled, Failure> {
-    let performed = handshake::perform(question.era, opened.as_session(), config, options);
+    let performed = handshake::perform(question.era, question.named, opened.as_session(), config, options);
     let Some(limit) = question.limit else {
         return performed.await;
     };
@@ -134,7 +147,7 @@ async fn ask(
 /// The eras in the order in which they are asked.
 fn questions(config: &Config, options: &ConnectOptions) -> VecDeque<Question> {
     if let Some(revision) = config.revision {
-        return VecDeque::from([Question { era: Era::of(revision), limit: None }]);
+        return VecDeque::from([Question { era: Era::of(revision), named: None, limit: None }]);
     }
     let callers = match (&options.initialize, options.revision) {
         (None, Some(revision)) => Era::of(revision),
@@ -144,7 +157,8 @@ fn questions(config: &Config, options: &ConnectOptions) -> VecDeque<Question> {
     let first = config.known.only().unwrap_or(callers);
     // Servers of the session era may be silent before a handshake. The other way round silence is not to be expected.
     let limit = (first == Era::Stateless).then(|| config.connect_timeout / 3);
-    VecDeque::from([Question { era: first, limit }, Question { era: first.other(), limit: None }])
+    let first = Question { era: first, named: None, limit };
+    VecDeque::from([first, Question { era: first.era.other(), named: None, limit: None }])
 }
 
 /// Can the failure of a handshake be all that an upstream of the other era has to say? Not if it was not reached, is

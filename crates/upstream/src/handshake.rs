@@ -7,7 +7,7 @@ use crate::failure::{fail, not_sent, rpc};
 use crate::session::{RequestOptions, Session};
 use bytes::Bytes;
 use mcp::bridge::{Caller, initialize_params};
-use mcp::{Envelope, Kind, Revision, json, splice, views};
+use mcp::{Envelope, Kind, Revision, code, json, splice, views};
 use vocab::{Failure, FailureKind};
 
 /// What a handshake settled.
@@ -37,18 +37,19 @@ impl Era {
     }
 }
 
-/// Asks in the words of one era.
+/// Asks in the words of one era; `named` is a revision that the upstream named itself.
 ///
 /// # Errors
 /// The upstream does not speak it, or did not answer.
 pub async fn perform(
     era: Era,
+    named: Option<Revision>,
     session: &dyn Session,
     config: &Config,
     options: &ConnectOptions,
 ) -> Result<Settled, Failure> {
     let request = match era {
-        Era::Session => initialize(config, options)?,
+        Era::Session => initialize(named, config, options)?,
         Era::Stateless => discover(config, options)?,
     };
     let answer = session.request(request, RequestOptions::default()).await?;
@@ -69,8 +70,8 @@ pub async fn perform(
 /// The notification that ends the handshake of the session era.
 pub const INITIALIZED: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
 
-fn initialize(config: &Config, options: &ConnectOptions) -> Result<Bytes, Failure> {
-    let revision = offered(config, options);
+fn initialize(named: Option<Revision>, config: &Config, options: &ConnectOptions) -> Result<Bytes, Failure> {
+    let revision = named.unwrap_or_else(|| offered(config, options));
     let params = match &options.initialize {
         Some(params) => {
             checked(params)?;
@@ -110,6 +111,22 @@ fn request(method: &str, params: &[u8]) -> Bytes {
     let head = format!(r#"{{"jsonrpc":"2.0","id":"cofferdam-{method}","method":"{method}","params":"#);
     [head.as_bytes(), params, b"}"].concat().into()
 }
+
+/// The revision that a refusal names and that is spoken here, of the era that was asked in if there is one.
+pub fn named_in(refusal: &Failure, era: Era) -> Option<Revision> {
+    let error = refusal.rpc_error.as_ref().filter(|error| code::of(error) == code::UNSUPPORTED_VERSION)?;
+    let listed = json::find(error, &["data", "supported"]).ok()??;
+    let spoken: Vec<Revision> = json::elements(error, listed.start)
+        .ok()?
+        .take(LISTED_MAX)
+        .filter_map(|range| Revision::parse(&json::decode(&error[range])?))
+        .collect();
+    let same = spoken.iter().copied().filter(|one| Era::of(*one) == era).max();
+    same.or_else(|| spoken.into_iter().max())
+}
+
+/// Most revisions of a list that are looked at.
+const LISTED_MAX: usize = 64;
 
 /// The one revision that is configured, else the caller's own, else the latest with a handshake.
 fn offered(config: &Config, options: &ConnectOptions) -> Revision {

@@ -5,10 +5,10 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::oneshot;
-use vocab::Failure;
+use tokio::sync::{Notify, oneshot};
+use vocab::{Failure, FailureKind};
 
-use crate::failure::not_sent;
+use crate::failure::{fail, not_sent};
 use crate::session::Related;
 
 pub type Answer = Result<Bytes, Failure>;
@@ -17,6 +17,8 @@ pub type Answer = Result<Bytes, Failure>;
 pub struct Pending {
     open: Mutex<Open>,
     calls_max: usize,
+    /// Something broken came that can only have been for the one request in flight.
+    broken: Notify,
     /// Answers that nobody waited for: wrong ids, second answers, late ones.
     strays: AtomicU64,
 }
@@ -43,7 +45,7 @@ pub struct Place {
 
 impl Pending {
     pub fn new(calls_max: usize) -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), calls_max, strays: AtomicU64::new(0) })
+        Arc::new(Self { open: Mutex::default(), calls_max, broken: Notify::new(), strays: AtomicU64::new(0) })
     }
 
     /// Takes a place for a request before anything of it is sent.
@@ -75,6 +77,18 @@ impl Pending {
         if !taken {
             self.stray();
         }
+    }
+
+    /// Something came that is no message, but looks like one.
+    pub fn broken(&self) {
+        if self.open.lock().waiting.len() == 1 {
+            self.broken.notify_waiters();
+        }
+    }
+
+    /// Waits until something broken came that was, as far as one can know, the caller's answer.
+    pub async fn suspected(&self) {
+        self.broken.notified().await;
     }
 
     pub fn stray(&self) {
@@ -130,7 +144,10 @@ impl Place {
     /// # Cancel safety
     /// May be polled again; dropping the place gives the request up.
     pub async fn answer(&mut self) -> Answer {
-        (&mut self.answer).await.unwrap_or_else(|_| Err(not_sent("the session with the upstream is over")))
+        // Whoever removes a place answers it, so this is never seen; it must not claim that nothing was sent.
+        (&mut self.answer)
+            .await
+            .unwrap_or_else(|_| Err(fail(FailureKind::Eof, "the session with the upstream is over")))
     }
 
     /// The answer, if it is there already.
@@ -153,7 +170,6 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vocab::FailureKind;
 
     fn id(text: &'static str) -> Bytes {
         Bytes::from_static(text.as_bytes())

@@ -51,7 +51,7 @@ pub trait Session: Send + Sync + 'static {
     /// stream is closed, on stdio a late answer is ignored (no cancel is sent).
     ///
     /// # Errors
-    /// A JSON-RPC error response is `Ok`. `Failure` says how the transport failed, and with it whether the request can
+    /// A JSON-RPC error response is `Ok`, over HTTP if its status is one of success. `Failure` says how the transport failed, and with it whether the request can
     /// have been received. It is never re-sent in here, not even once.
     fn request(&self, message: Bytes, options: RequestOptions) -> BoxFuture<'static, Result<Bytes, Failure>>;
 

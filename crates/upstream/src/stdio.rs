@@ -49,6 +49,8 @@ struct Shared {
 
 /// How long a child may take to leave after its stdin was closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a good answer is waited for after a broken line that looked like one.
+const BROKEN_GRACE: Duration = Duration::from_secs(2);
 /// How long a child that closed its stdin may go on answering.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -160,9 +162,17 @@ impl Shared {
         let line = Line::new(splice::one_line(envelope.bytes()));
         // Dropping the guard withdraws the line if the writer has not taken it.
         let guard = line.guard();
+        let broken = async {
+            self.pending.suspected().await;
+            tokio::time::sleep(BROKEN_GRACE).await;
+        };
         let exchanged = async {
             self.queue.put(line).await?;
-            place.answer().await
+            tokio::select! {
+                biased;
+                answer = place.answer() => answer,
+                () = broken => Err(fail(FailureKind::Unparsable, "the child's answer is no JSON-RPC message")),
+            }
         };
         let answered = match timeout {
             None => exchanged.await,

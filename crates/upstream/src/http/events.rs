@@ -16,11 +16,13 @@ use vocab::{Failure, FailureKind};
 
 /// What is waited before a stream is taken up again, when the server does not say.
 const RETRY_DEFAULT: Duration = Duration::from_secs(1);
+/// No server is asked more often than this, whatever it says.
+const RETRY_MIN: Duration = Duration::from_millis(50);
 /// A server may ask for long pauses; a request's own timeout comes first anyway.
 const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
 /// Resumptions in a row that bring nothing new.
 const RESUMED_MAX: u32 = 5;
-/// Pause between attempts to open the session's own stream, at most.
+/// Longest pause between attempts to open the session's own stream, unless the server asks for more.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Longest id that is remembered; it goes back in a header.
 const EVENT_ID_MAX: usize = 1024;
@@ -40,6 +42,12 @@ struct Position {
     moved: bool,
 }
 
+impl Position {
+    fn pause(&self) -> Duration {
+        self.retry.unwrap_or(RETRY_DEFAULT).clamp(RETRY_MIN, RETRY_MAX)
+    }
+}
+
 impl Stream {
     pub fn new(body: Body, message_max: usize) -> Self {
         Self { body, parser: Parser::new(sse::Limits::for_messages(message_max)), position: Position::default() }
@@ -51,8 +59,10 @@ impl Stream {
             let event = self.parser.next_event().map_err(|error| fail(FailureKind::TooLarge, &error.to_string()))?;
             if let Some(event) = event {
                 self.position.moved = true;
-                if let Some(id) = event.id.as_ref().filter(|id| id.len() <= EVENT_ID_MAX) {
-                    self.position.last_event = Some(id.clone()).filter(|id| !id.is_empty());
+                if let Some(id) = &event.id {
+                    // One that cannot be sent back leaves nowhere to take the stream up.
+                    let is_usable = (1..=EVENT_ID_MAX).contains(&id.len());
+                    self.position.last_event = is_usable.then(|| id.clone());
                 }
                 self.position.retry = event.retry.or(self.position.retry);
                 if event.is_message() {
@@ -98,7 +108,7 @@ pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Res
             if idle >= RESUMED_MAX {
                 return Err(broken);
             }
-            tokio::time::sleep(position.retry.unwrap_or(RETRY_DEFAULT).min(RETRY_MAX)).await;
+            tokio::time::sleep(position.pause()).await;
             match open(shared, position.last_event.as_deref()).await {
                 Opened::Stream(mut next) => {
                     position.moved = false;
@@ -188,8 +198,8 @@ async fn listen(shared: &Shared) {
                 failures = if position.moved { 0 } else { failures + 1 };
             }
         }
-        let pause = position.retry.unwrap_or(RETRY_DEFAULT).saturating_mul(1 << failures.min(6));
-        tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+        let pause = position.pause();
+        tokio::time::sleep(pause.saturating_mul(1 << failures.min(6)).min(pause.max(PAUSE_MAX))).await;
     }
 }
 

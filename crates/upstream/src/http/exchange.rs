@@ -56,8 +56,7 @@ pub async fn post(shared: &Arc<Shared>, message: &Envelope, progress: &Progress)
     if !response.status().is_success() {
         return Err(refused(shared, response).await);
     }
-    // A connection whose answer was read to its end can be used again.
-    drop(read_body(response.into_body(), ERROR_MAX).await);
+    response.into_body().finish();
     Ok(())
 }
 

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use vocab::{Failure, FailureKind};
 
+/// Where in a line its `jsonrpc` is looked for.
+const RESEMBLES_WITHIN: usize = 256;
+
 /// Reads lines to the end and says why it ended.
 pub async fn run(mut stdout: impl AsyncRead + Unpin, limits: Limits, pending: Arc<Pending>, sink: Sink) -> Failure {
     let read = mcp::Limits { bytes: limits.message_max, depth: limits.depth_max, batch: 64 };
@@ -17,6 +20,9 @@ pub async fn run(mut stdout: impl AsyncRead + Unpin, limits: Limits, pending: Ar
     let mut seen = 0;
     loop {
         while let Some(end) = buffer[seen..].iter().position(|byte| *byte == b'\n') {
+            if seen + end > limits.message_max {
+                return too_large();
+            }
             let line = buffer.split_to(seen + end).freeze();
             buffer.advance(1);
             seen = 0;
@@ -24,7 +30,7 @@ pub async fn run(mut stdout: impl AsyncRead + Unpin, limits: Limits, pending: Ar
         }
         seen = buffer.len();
         if seen > limits.message_max {
-            return fail(FailureKind::TooLarge, "the child sent a line beyond the size limit");
+            return too_large();
         }
         buffer.reserve(8 * 1024);
         match stdout.read_buf(&mut buffer).await {
@@ -37,16 +43,30 @@ pub async fn run(mut stdout: impl AsyncRead + Unpin, limits: Limits, pending: Ar
     fail(FailureKind::Exit, "the child process ended")
 }
 
+fn too_large() -> Failure {
+    fail(FailureKind::TooLarge, "the child sent a line beyond the size limit")
+}
+
 fn take(line: Bytes, limits: &mcp::Limits, pending: &Pending, sink: &Sink) {
     if line.iter().all(u8::is_ascii_whitespace) {
         return;
     }
-    match Envelope::parse_any(line, limits) {
+    match Envelope::parse_any(line.clone(), limits) {
         Ok(mcp::Incoming::One(message)) => deliver(message, pending, sink),
         Ok(mcp::Incoming::Batch(messages)) => messages.into_iter().for_each(|message| deliver(message, pending, sink)),
-        // Some servers print to stdout what belongs to stderr.
-        Err(error) => tracing::debug!(%error, "a line of the child is no message"),
+        // Often it is not meant to be one: some servers print to stdout what belongs to stderr.
+        Err(error) => {
+            tracing::debug!(%error, "a line of the child is no message");
+            if resembles_a_message(&line) {
+                pending.broken();
+            }
+        }
     }
+}
+
+fn resembles_a_message(line: &[u8]) -> bool {
+    let name = b"\"jsonrpc\"";
+    line.starts_with(b"{") && line.windows(name.len()).take(RESEMBLES_WITHIN).any(|part| part == name)
 }
 
 fn deliver(message: Envelope, pending: &Pending, sink: &Sink) {

@@ -3,6 +3,7 @@
 use crate::child::{playing, script};
 use crate::contract::serve;
 use crate::rig::{Seen, http, open};
+use crate::wire::{Request, Step, json_answer, page, wire};
 use mcp::Revision;
 use serde_json::json;
 use std::sync::Arc;
@@ -30,6 +31,62 @@ async fn an_upstream_of_the_other_era_is_found_by_handshakes_and_remembered() {
             let session = speaking(&config, callers).await.expect("a session");
             assert_eq!(session.revision(), theirs.as_str());
         }
+    }
+}
+
+#[tokio::test]
+async fn the_upstreams_word_for_what_it_speaks_is_taken_once() {
+    for (listed, callers, asked) in [
+        ("2025-06-18", Revision::LATEST, vec!["server/discover", "initialize"]),
+        ("2026-07-28", Revision::LATEST, vec!["server/discover", "server/discover", "initialize"]),
+        ("1999-01-01", Revision::LATEST, vec!["server/discover", "initialize"]),
+        ("2025-06-18", Revision::V2025_11_25, vec!["initialize", "initialize", "server/discover"]),
+    ] {
+        let server = wire("2025-11-25", move |request| {
+            let data = json!({ "supported": [listed, 7], "requested": "x" });
+            let error = json!({ "code": -32022, "message": "no", "data": data });
+            let refusal = json!({ "jsonrpc": "2.0", "id": request.message["id"], "error": error });
+            vec![Step::Send(json_answer(400, &refusal))]
+        })
+        .await;
+        let failure = speaking(&Arc::new(http(&server.url)), callers).await.err().expect("no session");
+        assert_eq!(failure.kind, FailureKind::Rpc { code: -32022, status: Some(400) });
+        let requests = server.requests();
+        assert_eq!(requests.iter().map(Request::rpc_method).collect::<Vec<_>>(), asked, "{listed}");
+        if let Some(again) = requests.iter().filter(|one| one.rpc_method() == "initialize").nth(1) {
+            assert_eq!(again.message["params"]["protocolVersion"], listed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_asked_again() {
+    let refusal = |request: &Request| {
+        let error = json!({ "code": -32601, "message": "unknown" });
+        json_answer(404, &json!({ "jsonrpc": "2.0", "id": request.message["id"], "error": error }))
+    };
+    let server = wire("2025-06-18", move |request| match request.rpc_method() {
+        "server/discover" => vec![Step::Send(refusal(request))],
+        _ => Vec::new(),
+    })
+    .await;
+    let config = Arc::new(http(&server.url));
+    for _ in 0..3 {
+        speaking(&config, Revision::LATEST).await.expect("a session").close().await;
+    }
+    let asked = |method: &str| server.requests().iter().filter(|one| one.rpc_method() == method).count();
+    assert_eq!((asked("server/discover"), asked("initialize")), (1, 3));
+    assert!(server.calls().is_empty(), "never with a call");
+}
+
+//= G1
+#[tokio::test]
+async fn an_upstream_that_is_not_well_is_not_taken_for_another_era() {
+    for status in [401, 403, 429, 502, 503, 504] {
+        let server = wire("2025-06-18", move |_| vec![Step::Send(page(status, "no"))]).await;
+        let failure = speaking(&Arc::new(http(&server.url)), Revision::LATEST).await.err().expect("no session");
+        assert_eq!(failure.kind, FailureKind::Status(status));
+        assert_eq!(server.requests().len(), 1);
     }
 }
 

@@ -79,8 +79,12 @@ pub fn bytes(message: &Value) -> Bytes {
     message.to_string().into()
 }
 
-pub async fn open(config: Config, options: ConnectOptions, seen: &Seen) -> Result<Arc<dyn Session>, Failure> {
-    upstream::connect(Arc::new(config), options, seen.sink()).await
+pub fn open(
+    config: Config,
+    options: ConnectOptions,
+    seen: &Seen,
+) -> impl Future<Output = Result<Arc<dyn Session>, Failure>> + Send + use<> {
+    upstream::connect(Arc::new(config), options, seen.sink())
 }
 
 /// A request as the session's revision wants it.

@@ -135,11 +135,28 @@ async fn strange_lines_disturb_nothing() {
 
 //= S-26
 #[tokio::test]
+async fn a_broken_answer_is_not_waited_for_much_longer() {
+    let (session, _) = puppet(|_| ()).await;
+    let began = std::time::Instant::now();
+    let broken = json!([say(r#"{"jsonrpc":"2.0","id":1,"resul"#)]);
+    assert_eq!(ask(&*session, 1, broken).await, Err(FailureKind::Unparsable));
+    assert!(began.elapsed() < BOUND / 2);
+    let deep = format!(r#"{{"jsonrpc":"2.0","id":2,"result":{}{}}}"#, "[".repeat(500), "]".repeat(500));
+    assert_eq!(ask(&*session, 2, json!([say(&deep)])).await, Err(FailureKind::Unparsable));
+    let after_all = json!([say(r#"{"jsonrpc":"2.0","method":"notifications/x","par"#), answer()]);
+    assert!(ask(&*session, 3, after_all).await.is_ok(), "it was not the answer");
+}
+
+//= S-26
+#[tokio::test]
 async fn a_flood_ends_the_session_and_not_the_memory() {
     let (session, _) = puppet(|config| config.limits.message_max = 100_000).await;
     let flood = json!([{ "step": "flood", "bytes": 5_000_000 }]);
     assert_eq!(ask(&*session, 1, flood).await, Err(FailureKind::TooLarge));
     until("the session is closed", || session.is_closed()).await;
+    let (session, _) = puppet(|config| config.limits.message_max = 100_000).await;
+    let line = json!([say(&"x".repeat(100_001))]);
+    assert_eq!(ask(&*session, 1, line).await, Err(FailureKind::TooLarge), "with a line feed, too");
 }
 
 #[tokio::test]
@@ -203,6 +220,21 @@ async fn closing_ends_the_child_and_whatever_it_started() {
     tokio::time::timeout(BOUND, session.close()).await.expect("it ends");
     until("the group is gone", || !is_alive(groups[0])).await;
     assert!(recorded(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_child_that_never_answers_the_handshake_is_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = script("sleep 600");
+    config.connect_timeout = Duration::from_millis(300);
+    let Transport::Stdio { children, .. } = &mut config.transport else { unreachable!("a child") };
+    *children = Some(folder.path().to_owned());
+    let opening = tokio::spawn(open(config, ConnectOptions::default(), &Seen::default()));
+    until("the child runs", || !recorded(folder.path()).is_empty()).await;
+    let groups = recorded(folder.path());
+    let failure = opening.await.expect("an end").err().expect("no session");
+    assert_eq!(failure.kind, FailureKind::Timeout);
+    until("the group is gone", || !is_alive(groups[0])).await;
 }
 
 #[tokio::test]
