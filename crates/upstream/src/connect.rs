@@ -97,7 +97,7 @@ async fn negotiate(config: &Config, options: &ConnectOptions, sink: &Sink) -> Re
         };
         let failure = match ask(question, &opened, config, options).await {
             Ok(settled) => {
-                if first.is_some_and(|(refused, _)| refused != question.era) {
+                if first.is_some_and(|(era, failure)| era != question.era && is_telling(&failure)) {
                     config.known.pin(question.era);
                 }
                 opened.begin(settled).await?;
@@ -171,4 +171,9 @@ fn can_mean_another_era(failure: &Failure) -> bool {
         _ => None,
     };
     !matches!(status, Some(401 | 403 | 407 | 429 | 502..=504))
+}
+
+/// A connection that broke says nothing about what was asked on it.
+const fn is_telling(failure: &Failure) -> bool {
+    !matches!(failure.kind, FailureKind::Eof | FailureKind::Reset | FailureKind::Cut)
 }

@@ -21,7 +21,7 @@ use crate::session::{RequestOptions, Session, Sink};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use mcp::{Envelope, Kind, Revision, json};
+use mcp::{Envelope, Kind, Revision, json, views};
 use secrecy::ExposeSecret;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -100,8 +100,9 @@ impl Shared {
         let envelope = read_own(message)?;
         let id = envelope.id_bytes().filter(|_| envelope.kind() == Kind::Request);
         let id = id.ok_or_else(|| not_sent("what was to be sent is no request"))?;
-        // Taken for the id alone: the answer comes on the exchange's own stream.
-        let _place = self.pending.enter(id.clone(), None)?;
+        let token = views::progress_token(envelope.params().unwrap_or(b"{}")).ok().flatten();
+        // Taken for id and token alone: the answer comes on the exchange's own stream.
+        let _place = self.pending.enter(id.clone(), token.map(Bytes::copy_from_slice))?;
         let progress = body::Progress::of(envelope.bytes());
         let exchanged = exchange::request(&self, &envelope, &id, &options, &progress);
         let stopped = self.stop.cancelled();

@@ -48,7 +48,10 @@ impl Dialler {
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(limit));
+        // A peer that is gone without a word is noticed, also by whoever waits without a limit.
         connector.set_keepalive(Some(Duration::from_secs(60)));
+        connector.set_keepalive_interval(Some(Duration::from_secs(15)));
+        connector.set_keepalive_retries(Some(4));
         Self { connector, tls: tls.map(TlsConnector::from), uri, limit }
     }
 

@@ -218,7 +218,11 @@ fn deliver(shared: &Shared, data: Bytes) {
             // Answers belong on the stream of their request.
             Kind::Response | Kind::Error => shared.pending.stray(),
             Kind::Request | Kind::Notification => {
-                (shared.sink)(Incoming { message: message.into_bytes(), related: Related::Session });
+                let related = match message.param(&["progressToken"]) {
+                    Ok(Some(token)) if message.is("notifications/progress") => shared.pending.related(Some(token)),
+                    _ => Related::Session,
+                };
+                (shared.sink)(Incoming { message: message.into_bytes(), related });
             }
         }
     }

@@ -33,6 +33,8 @@ fn world(words: &str) {
     let world = worlds::open("counters", None).expect("a world");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(server::serve_stdio(world, options)).expect("the parent reads");
+    // Its thread that reads stdin would keep a child that is to be lost.
+    runtime.shutdown_background();
 }
 
 /// Shakes hands, and then does what the params of each message say, and nothing else.

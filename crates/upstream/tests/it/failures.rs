@@ -258,7 +258,7 @@ async fn a_request_that_breaks_off_before_its_last_byte_is_cut() {
     for last in [Step::Reset, Step::Close, Step::Hang] {
         let server = wire_that_stops_reading(REVISION, last.clone()).await;
         let session = session_with(http(&server.url)).await;
-        let long = request(&*session, 1, "tools/call", json!({ "name": "pay", "long": "x".repeat(30_000_000) }));
+        let long = request(&*session, 1, "tools/call", json!({ "name": "pay", "long": "x".repeat(16_000_000) }));
         let options = RequestOptions { timeout: Some(Duration::from_millis(1_500)), ..RequestOptions::default() };
         let failure = session.request(long, options).await.expect_err("nobody read it");
         assert_eq!(failure.kind, FailureKind::Cut, "{last:?}: {failure:?}");

@@ -5,6 +5,7 @@ mod contract;
 mod eras;
 mod failures;
 mod headers;
+mod many;
 mod rig;
 mod stdio;
 mod streams;

@@ -1,6 +1,6 @@
 //! Event streams: what comes before the answer, streams that are taken up again, and the session's own.
 
-use crate::rig::{Seen, bytes, call, http, open, parse};
+use crate::rig::{Seen, bytes, call, http, open, parse, request};
 use crate::wire::{Request, Step, answer_to, chunk, chunked_events, event, events, json_answer, page, wire};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -165,6 +165,32 @@ async fn the_sessions_own_stream_is_listened_to_and_taken_up_again() {
         server.of_method("GET").iter().map(|request| last_event(request).map(str::to_owned)).collect();
     assert_eq!(asked, [None, Some("e-2".to_owned())]);
     session.close().await;
+}
+
+#[tokio::test]
+async fn progress_on_the_sessions_own_stream_belongs_to_the_call_whose_token_it_names() {
+    let server = wire(REVISION, |request| match request.method.as_str() {
+        "GET" => {
+            let progress = |token: &str| json!({ "progressToken": token, "progress": 1 });
+            let named =
+                |token| json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": progress(token) });
+            let stream = [events(), event(&named("t-1")), event(&named("t-2"))].concat();
+            // The call is under way by then.
+            vec![Step::Pause(Duration::from_millis(300)), Step::Send(stream), Step::Hang]
+        }
+        _ if request.is_call() => {
+            vec![Step::Pause(Duration::from_secs(1)), Step::Send(json_answer(200, &answer_to(request)))]
+        }
+        _ => Vec::new(),
+    })
+    .await;
+    let (session, seen) = session(&server.url).await;
+    let params = json!({ "name": "pay", "arguments": {}, "_meta": { "progressToken": "t-1" } });
+    let asked = session.request(request(&*session, 1, "tools/call", params), RequestOptions::default());
+    let (got, all) = tokio::join!(asked, seen.at_least(2));
+    assert!(got.is_ok());
+    assert_eq!(all[0].related, Related::Request("1".into()));
+    assert_eq!(all[1].related, Related::Session);
 }
 
 #[tokio::test]
