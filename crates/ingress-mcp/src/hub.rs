@@ -105,6 +105,9 @@ pub(crate) struct Core {
     pub stop: CancellationToken,
 }
 
+/// How often idle conversations are looked for.
+const SWEEP: Duration = Duration::from_secs(15);
+
 /// The door to all upstreams, without a transport.
 pub struct Hub {
     core: Arc<Core>,
@@ -123,7 +126,16 @@ impl Hub {
     pub fn new(settings: Settings, guard: Arc<dyn Guard>, upstreams: Arc<dyn Upstreams>) -> Arc<Self> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let core = Arc::new(Core { settings, guard, upstreams, known: Known::default(), tasks, stop });
-        Arc::new(Self { core, book: Mutex::default() })
+        let hub = Arc::new(Self { core, book: Mutex::default() });
+        let (swept, stop) = (Arc::downgrade(&hub), hub.stopping());
+        hub.core.tasks.spawn(stop.run_until_cancelled_owned(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(hub) = swept.upgrade() else { return };
+                hub.sweep();
+            }
+        }));
+        hub
     }
 
     /// # Errors
@@ -196,7 +208,7 @@ impl Hub {
     }
 
     /// Ends what has been idle for too long.
-    pub fn sweep(&self) {
+    fn sweep(&self) {
         let idle = self.core.settings.idle;
         let mut book = self.book.lock();
         for conversation in book.all() {

@@ -29,5 +29,5 @@ pub use keys::{KEY_HEADER, RUN_HEADER};
 pub use own_stream::OwnStream;
 pub use seam::{Event, Guard, Pending, Status, Upstreams};
 pub use settings::Settings;
-pub use stdio::{Error as StdioError, serve_stdio};
+pub use stdio::{Error as StdioError, serve_pipe, serve_stdio};
 pub use told::STATUS_TOOL;

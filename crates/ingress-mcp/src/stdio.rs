@@ -12,7 +12,6 @@ use runtime::{Arrival, Delivery};
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use vocab::Name;
 
 /// Why a pipe is not served any more.
 #[derive(Debug, thiserror::Error)]
@@ -23,19 +22,27 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
+/// Serves one client on this process's own stdin and stdout: see [`serve_pipe`].
+///
+/// # Errors
+/// As [`serve_pipe`].
+pub async fn serve_stdio(hub: Arc<Hub>, caller: Caller, scope: Scope) -> Result<(), Error> {
+    serve_pipe(hub, caller, scope, tokio::io::stdin(), tokio::io::stdout()).await
+}
+
 /// Serves one client until its input ends, it goes away, or the gateway shuts down. Requests that are under way when the
 /// input ends are answered first.
 ///
 /// # Errors
 /// There is no such upstream, or the pipe breaks.
-pub async fn serve_stdio(
+pub async fn serve_pipe(
     hub: Arc<Hub>,
     caller: Caller,
-    upstream: Name,
+    scope: Scope,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
 ) -> Result<(), Error> {
-    let conversation = hub.conversation(caller, Scope::One(upstream), Kind::Pipe)?;
+    let conversation = hub.conversation(caller, scope, Kind::Pipe)?;
     let served = serve(&hub, &conversation, input, output).await;
     conversation.close();
     Ok(served?)
