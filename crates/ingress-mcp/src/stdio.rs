@@ -75,10 +75,10 @@ async fn serve(
                 }
                 Line::End => is_open = false,
             },
-            Some(out) = exchanges.next(), if !exchanges.is_empty() => {
-                let Out { message, delivery, .. } = out;
+            // The last one that ends gives `None`.
+            out = exchanges.next(), if !exchanges.is_empty() => if let Some(Out { message, delivery, .. }) = out {
                 write(&mut output, &message, delivery).await?;
-            }
+            },
             Some(message) = own.next() => write(&mut output, &message, None).await?,
             () = stop.cancelled(), if is_open => is_open = false,
         }

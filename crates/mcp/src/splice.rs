@@ -7,6 +7,9 @@ use crate::json::{self, Error};
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
+/// What takes the place of a range.
+type Edit = (Range<usize>, Vec<u8>);
+
 /// Sets the member at `path` to a JSON value; objects on the way are made when they are missing.
 ///
 /// # Errors
@@ -129,7 +132,7 @@ pub fn one_line(bytes: &Bytes) -> Bytes {
 }
 
 /// The edits that set members of the object at `range`: values replaced where they are, new ones after the last.
-fn edits(bytes: &[u8], range: &Range<usize>, values: &[(&str, &[u8])]) -> Result<Vec<(Range<usize>, Vec<u8>)>, Error> {
+fn edits(bytes: &[u8], range: &Range<usize>, values: &[(&str, &[u8])]) -> Result<Vec<Edit>, Error> {
     let mut edits = Vec::with_capacity(values.len());
     let mut written = vec![false; values.len()];
     let mut last = None;

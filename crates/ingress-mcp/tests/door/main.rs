@@ -2,5 +2,8 @@
 
 mod calls;
 mod eras;
+mod federation;
+mod hostile;
 mod one;
+mod pipe;
 mod support;

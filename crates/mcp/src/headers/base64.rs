@@ -16,7 +16,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 
 /// `None` for anything that is not exactly such text.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
