@@ -36,7 +36,7 @@ async fn one_connection_too_many_is_told_to_come_back() {
 
 async fn quickly_bored() -> Gateway {
     let mut setup = Setup::default();
-    setup.config.quiet = SHORT;
+    setup.config.quiet = SHORT * 10;
     setup.start().await
 }
 
@@ -60,7 +60,7 @@ async fn a_connection_that_waits_for_us_is_not_quiet() {
     let mut client = gateway.client().await;
     client.write(post(&session, &read(1, "wait:a")).text().as_bytes()).await;
     gateway.world.until("reads wait:a").await;
-    tokio::time::sleep(SHORT * 4).await;
+    tokio::time::sleep(SHORT * 20).await;
     gateway.world.release();
     assert_eq!(client.answer().await.status, 200);
 }
@@ -184,4 +184,29 @@ async fn a_client_of_http_2_that_resets_its_request_has_left() {
     asked.abort();
     gateway.world.until("gave up wait:a").await;
     driven.abort();
+}
+
+#[tokio::test]
+async fn garbage_on_the_wire_harms_nobody_else() {
+    let gateway = gateway().await;
+    let session = gateway.session().await;
+    let good = post(&session, &read(1, "a")).text().into_bytes();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % below as u64).expect("small")
+    };
+    for _ in 0..300 {
+        let mut bytes = good.clone();
+        for _ in 0..=next(4) {
+            let at = next(bytes.len());
+            bytes[at] = u8::try_from(next(256)).expect("a byte");
+        }
+        bytes.truncate(1 + next(bytes.len()));
+        let mut client = gateway.client().await;
+        client.write(&bytes).await;
+    }
+    assert_eq!(gateway.ask(post(&session, &read(1, "a"))).await.status, 200);
 }

@@ -40,6 +40,11 @@ impl World {
         self.log.borrow().iter().filter(|one| *one == what).count()
     }
 
+    /// Is this text in anything that happened?
+    pub fn mentions(&self, text: &str) -> bool {
+        self.log.borrow().iter().any(|one| one.contains(text))
+    }
+
     pub async fn until(&self, what: &str) {
         let mut log = self.log.subscribe();
         let seen = timeout(LONG, log.wait_for(|log| log.iter().any(|one| one == what))).await;
@@ -160,8 +165,9 @@ impl Session for Counter {
         &self.server
     }
 
-    fn request(&self, message: Bytes, _: RequestOptions) -> BoxFuture<'static, Result<Bytes, Failure>> {
+    fn request(&self, message: Bytes, options: RequestOptions) -> BoxFuture<'static, Result<Bytes, Failure>> {
         let (world, sink) = (Arc::clone(&self.world), Arc::clone(&self.sink));
+        world.note(format!("sent {} {:?}", String::from_utf8_lossy(&message), options.headers));
         Box::pin(async move {
             let asked: serde_json::Value = serde_json::from_slice(&message).expect("a message");
             let (id, uri) = (&asked["id"], asked["params"]["uri"].as_str().unwrap_or_default());

@@ -65,6 +65,15 @@ async fn a_wrong_token_is_refused_with_a_challenge_and_never_echoed() {
 }
 
 #[tokio::test]
+async fn a_clients_token_goes_no_further_than_the_door() {
+    let gateway = Setup { principals: vec!["ann"], ..Setup::default() }.start().await;
+    let ask = stateless("resources/read", Some("a"), r#""uri":"a""#).with("Authorization", "Bearer ann-token");
+    assert_eq!(status(&gateway, ask).await, 200);
+    gateway.world.until("read a").await;
+    assert!(gateway.world.mentions("sent") && !gateway.world.mentions("ann-token"));
+}
+
+#[tokio::test]
 async fn listening_beyond_loopback_demands_a_principal() {
     let gateway = gateway().await;
     let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");

@@ -125,12 +125,13 @@ async fn ends(gateway: &Gateway, session: &str) {
 
 #[tokio::test]
 async fn a_session_whose_own_stream_is_open_is_not_idle() {
-    let settings = Settings { idle: Duration::from_millis(50), ..Settings::default() };
+    let settings = Settings { idle: Duration::from_secs(1), ..Settings::default() };
     let gateway = Setup { settings, ..Setup::default() }.start().await;
-    let (used, idle) = (gateway.session().await, gateway.session().await);
+    let used = gateway.session().await;
     let mut stream = gateway.client().await;
     assert_eq!(stream.ask(get(&used)).await.status, 200);
     stream.event().await.expect("the first event");
+    let idle = gateway.session().await;
     ends(&gateway, &idle).await;
     let used = gateway.ask(get(&used).instead("Accept", "text/html")).await;
     assert_eq!(used.status, 406, "it is still there");
