@@ -49,6 +49,8 @@ struct Shared {
 
 /// How long a child may take to leave after its stdin was closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
+/// Longest wait until a notification has left.
+const POST_MAX: Duration = Duration::from_secs(30);
 /// How long a good answer is waited for after a broken line that looked like one.
 const BROKEN_GRACE: Duration = Duration::from_secs(2);
 /// How long a child that closed its stdin may go on answering.
@@ -190,8 +192,14 @@ impl Shared {
         }
         let line = Line::new(splice::one_line(&message));
         let guard = line.guard();
-        self.queue.put(line).await?;
-        guard.written().await
+        let sent = async {
+            self.queue.put(line).await?;
+            guard.written().await
+        };
+        match tokio::time::timeout(POST_MAX, sent).await {
+            Ok(sent) => sent,
+            Err(_) => Err(guard.explain(fail(FailureKind::Timeout, "the child did not take the message in time"))),
+        }
     }
 }
 

@@ -115,7 +115,10 @@ pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Res
                     next.position = position;
                     break *next;
                 }
-                Opened::Refused => return Err(broken),
+                Opened::Refused(status) => {
+                    forget(shared, status);
+                    return Err(broken);
+                }
                 Opened::Failed => idle += 1,
             }
         };
@@ -148,15 +151,15 @@ async fn read_answer(shared: &Shared, stream: &mut Stream, id: &Bytes) -> Result
 
 enum Opened {
     Stream(Box<Stream>),
-    /// There is no such stream, or no longer.
-    Refused,
+    /// There is no such stream, or no longer: so says this status, if any.
+    Refused(Option<StatusCode>),
     /// It may work later.
     Failed,
 }
 
 async fn open(shared: &Shared, last_event: Option<&str>) -> Opened {
     let Ok(request) = headers::get(shared, last_event) else {
-        return Opened::Refused;
+        return Opened::Refused(None);
     };
     let progress = Progress::of(&Bytes::new());
     let sent = shared.client.send(request, &progress);
@@ -170,7 +173,7 @@ async fn open(shared: &Shared, last_event: Option<&str>) -> Opened {
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Opened::Failed;
     }
-    Opened::Refused
+    Opened::Refused(Some(status))
 }
 
 /// Listens to the session's own stream for as long as the session lives. Servers may have none.
@@ -185,11 +188,18 @@ pub async fn session_stream(shared: Arc<Shared>) {
 async fn listen(shared: &Shared) {
     let mut position = Position::default();
     let mut failures = 0_u32;
+    let mut was_open = false;
     while !shared.pending.is_over() {
         match open(shared, position.last_event.as_deref()).await {
-            Opened::Refused => return,
+            // Servers without such a stream say 404 too; one that had it has forgotten the session.
+            Opened::Refused(status) => {
+                return if was_open {
+                    forget(shared, status)
+                };
+            }
             Opened::Failed => failures += 1,
             Opened::Stream(mut stream) => {
+                was_open = true;
                 stream.position = Position { moved: false, ..position };
                 while let Ok(Some(data)) = stream.next_message().await {
                     deliver(shared, data);
@@ -200,6 +210,13 @@ async fn listen(shared: &Shared) {
         }
         let pause = position.pause();
         tokio::time::sleep(pause.saturating_mul(1 << failures.min(6)).min(pause.max(PAUSE_MAX))).await;
+    }
+}
+
+/// Ends a session that the server no longer knows.
+fn forget(shared: &Shared, status: Option<StatusCode>) {
+    if status == Some(StatusCode::NOT_FOUND) && shared.session_id.get().is_some() {
+        shared.pending.end(&fail(FailureKind::Status(404), "the upstream has forgotten the session"));
     }
 }
 

@@ -97,7 +97,7 @@ impl Guard {
     ///
     /// # Errors
     /// It never did.
-    pub async fn written(self) -> Result<(), Failure> {
+    pub async fn written(&self) -> Result<(), Failure> {
         loop {
             let changed = self.0.changed.notified();
             match self.0.state.load(Ordering::Acquire) {

@@ -82,7 +82,7 @@ async fn a_message_cannot_talk_a_session_into_another_era() {
 async fn configured_headers_go_with_everything_and_extra_ones_with_their_call() {
     let server = wire("2025-11-25", |_| Vec::new()).await;
     let config = config(Transport::Http {
-        url: server.url.clone().into(),
+        url: format!("{}?tenant=a%20b", server.url).into(),
         headers: vec![("Authorization".into(), "Bearer t0ken".to_owned().into())],
     });
     let session = open(config, ConnectOptions::default(), &Seen::default()).await.expect("a session");
@@ -91,6 +91,7 @@ async fn configured_headers_go_with_everything_and_extra_ones_with_their_call() 
     session.request(call(&*session, 1, "pay", json!({})), options).await.expect("an answer");
     session.close().await;
     assert!(server.requests().iter().all(|one| one.header("authorization") == Some("Bearer t0ken")));
+    assert!(server.requests().iter().all(|one| one.path == "/mcp?tenant=a%20b"));
     let with_key: Vec<Request> =
         server.requests().into_iter().filter(|one| one.header("idempotency-key").is_some()).collect();
     assert_eq!(with_key.len(), 1);

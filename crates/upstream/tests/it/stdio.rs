@@ -170,6 +170,22 @@ async fn messages_come_before_the_answer_and_in_order() {
 }
 
 #[tokio::test]
+async fn a_child_may_mutter_as_much_as_it_likes() {
+    let (session, _) = puppet(|_| ()).await;
+    let mutter = json!({ "step": "mutter", "line": "x".repeat(300_000) });
+    let steps = json!([mutter, mutter, mutter, answer()]);
+    assert!(ask(&*session, 1, steps).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_long_answer_arrives_whole() {
+    let (session, _) = puppet(|_| ()).await;
+    let long = "ä\\\"".repeat(1_000_000);
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "result": { "long": long } });
+    assert_eq!(ask(&*session, 1, json!([say(&message.to_string())])).await, Ok(message));
+}
+
+#[tokio::test]
 async fn a_child_sees_its_own_variables_and_none_of_ours() {
     let (session, _) = puppet(|_| ()).await;
     let names = ask(&*session, 1, json!([{ "step": "env" }])).await.expect("an answer");

@@ -1,6 +1,6 @@
 //! Event streams: what comes before the answer, streams that are taken up again, and the session's own.
 
-use crate::rig::{Seen, bytes, call, http, open, parse, request};
+use crate::rig::{Seen, bytes, call, http, open, parse, request, until};
 use crate::wire::{Request, Step, answer_to, chunk, chunked_events, event, events, json_answer, page, wire};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -165,6 +165,71 @@ async fn the_sessions_own_stream_is_listened_to_and_taken_up_again() {
         server.of_method("GET").iter().map(|request| last_event(request).map(str::to_owned)).collect();
     assert_eq!(asked, [None, Some("e-2".to_owned())]);
     session.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_a_session_whose_stream_it_had_ends_it() {
+    let opened = AtomicUsize::new(0);
+    let server = wire(REVISION, move |request| match request.method.as_str() {
+        "GET" if opened.fetch_add(1, Ordering::Relaxed) == 0 => {
+            vec![Step::Send([events(), primed("e-1", 20)].concat()), Step::Close]
+        }
+        "GET" => vec![Step::Send(page(404, ""))],
+        _ => Vec::new(),
+    })
+    .await;
+    let (session, _) = session(&server.url).await;
+    until("the session is closed", || session.is_closed()).await;
+    assert_eq!(pay(&*session, 1).await, Err(FailureKind::NotSent));
+    assert!(server.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_has_no_stream_of_its_own_is_not_asked_again() {
+    for status in [404, 405, 400] {
+        let server = wire(REVISION, move |request| match request.method.as_str() {
+            "GET" => vec![Step::Send(page(status, ""))],
+            _ => Vec::new(),
+        })
+        .await;
+        let (session, _) = session(&server.url).await;
+        until("it was asked", || !server.of_method("GET").is_empty()).await;
+        assert!(pay(&*session, 1).await.is_ok());
+        assert!(!session.is_closed());
+        assert_eq!(server.of_method("GET").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_arrives_whole() {
+    let text = "ä\\\"".repeat(1_000_000);
+    let long = move |request: &Request| json!({ "jsonrpc": "2.0", "id": request.message["id"], "result": text });
+    let expected = long.clone();
+    let server = wire(REVISION, move |request| match request.is_call() {
+        true if request.message["id"] == 1 => vec![Step::Send(json_answer(200, &long(request)))],
+        true => vec![Step::Send([events(), event(&long(request))].concat()), Step::Close],
+        false => Vec::new(),
+    })
+    .await;
+    let (session, _) = session(&server.url).await;
+    for id in 1..=2 {
+        let got = pay(&*session, id).await.expect("an answer");
+        assert_eq!(got, expected(&server.calls()[usize::try_from(id).expect("small") - 1]));
+    }
+}
+
+#[tokio::test]
+async fn an_interim_answer_is_passed_over() {
+    let server = wire(REVISION, |request| match request.is_call() {
+        true => {
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".to_vec();
+            vec![Step::Send(interim), Step::Send(json_answer(200, &answer_to(request)))]
+        }
+        false => Vec::new(),
+    })
+    .await;
+    let (session, _) = session(&server.url).await;
+    assert!(pay(&*session, 1).await.is_ok());
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ pub struct Request {
     /// Counted from 1.
     pub connection: usize,
     pub method: String,
+    /// Path and query.
+    pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub message: Value,
@@ -184,7 +186,8 @@ async fn read(stream: &mut TcpStream, connection: usize, stops: bool) -> Option<
     };
     let head = String::from_utf8(bytes[..end].to_vec()).expect("a head in ASCII");
     let mut lines = head.lines();
-    let method = lines.next()?.split(' ').next()?.to_owned();
+    let mut first = lines.next()?.split(' ').map(str::to_owned);
+    let (method, path) = (first.next()?, first.next()?);
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
@@ -198,7 +201,7 @@ async fn read(stream: &mut TcpStream, connection: usize, stops: bool) -> Option<
         }
     }
     let message = serde_json::from_slice(&bytes[end..]).unwrap_or_default();
-    Some((Request { connection, method, headers, message }, is_whole))
+    Some((Request { connection, method, path, headers, message }, is_whole))
 }
 
 pub fn with_headers(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
