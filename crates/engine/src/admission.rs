@@ -17,24 +17,41 @@ use vocab::{Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Executed, Inst
 /// A call that may run: as what, and under which conditions.
 pub(crate) struct Admitted {
     pub(crate) call: Box<Call>,
+    /// Number of the look-up that began when the call was made.
+    pub(crate) asked: u64,
+    /// The step of its key, which was proven not to have run.
+    pub(crate) reopens: Option<StepId>,
     pub(crate) generation: u32,
     /// The step whose `run_again` it uses up.
     pub(crate) permit: Option<StepId>,
     pub(crate) notice: Option<String>,
 }
 
+impl Admitted {
+    pub(crate) fn new(call: Box<Call>, asked: u64) -> Self {
+        Self { call, asked, reopens: None, generation: 0, permit: None, notice: None }
+    }
+}
+
 impl Engine {
-    /// Makes a new step of a call.
+    /// Makes a new step of a call, or runs the old one of its key again.
     pub(crate) fn begin(&mut self, now: Instant, admitted: Admitted) {
-        let Admitted { call, generation, permit, notice } = admitted;
+        let Admitted { call, reopens, generation, permit, notice, .. } = admitted;
         if let Some((code, why)) = self.bounds(now, &call) {
             return self.refuse(now, &call, code, None, why);
         }
-        let mut live = Box::new(Live::of(&call, generation, now));
+        let id = if let Some(id) = reopens {
+            self.reopen(&call, id);
+            id
+        } else {
+            let live = Box::new(Live::of(&call, generation, now));
+            let id = live.id();
+            self.table.insert(live);
+            id
+        };
+        let Some(live) = self.table.get_mut(id) else { return };
         live.permit = permit;
         live.waiters.push(call.call);
-        let id = live.id();
-        self.table.insert(live);
         if let Some(earlier) = permit.and_then(|earlier| self.table.get_mut(earlier)) {
             earlier.status.run_again = false;
             earlier.holds += 1;
@@ -43,12 +60,9 @@ impl Engine {
         self.try_admit(now, id);
     }
 
-    /// Runs a closed step again that was proven not to have run.
+    /// Opens a closed step again that was proven not to have run; its attempts count on.
     //= S-09
-    pub(crate) fn reopen(&mut self, now: Instant, call: &Call, id: StepId) {
-        if let Some((code, why)) = self.bounds(now, call) {
-            return self.refuse(now, call, code, None, why);
-        }
+    fn reopen(&mut self, call: &Call, id: StepId) {
         let Some(live) = self.table.get_mut(id) else { return };
         live.rules = call.rules.clone();
         live.link = call.call;
@@ -62,11 +76,8 @@ impl Engine {
         (live.result, live.error, live.retry_after, live.last) = (None, None, None, None);
         (live.cancelled, live.maybe) = (false, false);
         live.why.clear();
-        live.waiters.push(call.call);
         self.table.enter(id, Phase::InLane);
         self.set_step_timer(id, None);
-        self.admit_caller(now, call, id, None);
-        self.try_admit(now, id);
     }
 
     /// Why a call may not begin, whatever it is.
@@ -266,14 +277,16 @@ impl Engine {
         why.clone_into(&mut live.why);
         live.status.told = Some(Code::JournalUnavailable);
         live.conclude(now, Outcome::NotExecuted, Cause::GuardRefused, vocab::Verification::None);
-        let is_known = live.stored;
-        if is_known {
-            let (epoch, status) = (self.config.epoch, live.status.clone());
-            self.note(alloc::vec![Record::Update { step: id, epoch, status, result: None }]);
+        if !live.stored {
+            self.settle(now, id);
+            return self.drop_step(id);
         }
+        // That nothing ran is known and may be told; it is written as soon as the journal takes it.
+        live.holds += 1;
         self.settle(now, id);
-        if !is_known {
-            self.drop_step(id);
+        self.save_outcome(id, None);
+        if let Some(live) = self.table.get_mut(id) {
+            live.holds -= 1;
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Caller {
     pub(crate) structured: bool,
     /// This caller's own call is decided only once the awaited step is: it may run then.
     pub(crate) deferred: Option<Box<Call>>,
+    /// The closed step that its own call would open again, kept in memory until then.
+    pub(crate) reserves: Option<StepId>,
 }
 
 impl Caller {
@@ -42,6 +44,7 @@ impl Caller {
             notice: None,
             structured: call.structured,
             deferred: None,
+            reserves: None,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::Engine;
 use crate::Ticketed;
-use crate::input::NotDurable;
+use crate::identity::NOW;
+use crate::input::{NotDurable, Recalled};
 use crate::output::{Output, Report};
 use crate::step::Phase;
 use crate::timer::Timer;
@@ -10,10 +11,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 use primitives::backoff;
-use vocab::{Cause, EventKind, EvidenceClass, Instant, Outcome, ReadNote, Record, StepId, Unverified, Verification};
+use vocab::{
+    CallId, Cause, EventKind, EvidenceClass, Instant, Outcome, ReadNote, Record, StepId, Unverified, Verification,
+};
 
-const SAVE_AGAIN: Duration = Duration::from_secs(1);
-const SAVE_AGAIN_MAX: Duration = Duration::from_secs(30);
+pub(crate) const SAVE_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const SAVE_AGAIN_MAX: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// What is known is known: a read is answered, a mutation's outcome goes to the disk first.
@@ -58,7 +61,7 @@ impl Engine {
         self.save_outcome(id, Some(event));
     }
 
-    fn save_outcome(&mut self, id: StepId, event: Option<vocab::Event>) {
+    pub(crate) fn save_outcome(&mut self, id: StepId, event: Option<vocab::Event>) {
         let epoch = self.config.epoch;
         let Some(live) = self.table.get(id) else { return };
         let mut records =
@@ -92,9 +95,7 @@ impl Engine {
             Ticketed::Dispatch(id) if self.awaits(id, ticket) => self.dispatch_failed(now, id, why),
             Ticketed::Outcome(id) if self.awaits(id, ticket) => self.outcome_failed(now, id, why),
             Ticketed::Pending(id) if self.awaits(id, ticket) => self.pending_failed(now, id, why),
-            // `dispatched` is durable and means the same after a crash, so that it may be told.
-            Ticketed::Unknown(id) if why == NotDurable::Unavailable => self.unknown_durable(now, id),
-            Ticketed::Unknown(id) => self.fenced(now, id),
+            Ticketed::Unknown(id) => self.unknown_failed(now, id, why),
             Ticketed::Permit(id) => self.permit_failed(id),
             Ticketed::Dispatch(_) | Ticketed::Outcome(_) | Ticketed::Pending(_) => {}
         }
@@ -163,12 +164,9 @@ impl Engine {
         let (intent, is_mutation) = (live.intent.clone(), live.is_mutation());
         let mut deferred = Vec::new();
         for call in waiters {
-            match self.calls.get_mut(&call).map(|caller| caller.deferred.take()) {
-                Some(Some(own)) => {
-                    self.drop_caller(call);
-                    deferred.push(own);
-                }
-                Some(None) => self.release(now, call, id),
+            match self.calls.get(&call).map(|caller| caller.deferred.is_some()) {
+                Some(true) => deferred.push(call),
+                Some(false) => self.release(now, call, id),
                 None => {}
             }
         }
@@ -177,13 +175,27 @@ impl Engine {
             return;
         }
         let freed = self.lanes.leave(&intent);
-        for own in deferred {
-            self.decide(now, own, crate::input::Recalled::default());
+        for call in deferred {
+            self.decide_deferred(now, call);
         }
         for next in freed {
             self.try_admit(now, next);
         }
         self.try_forget(id);
+    }
+
+    /// The step that a call waited for is settled: now its own call is decided.
+    pub(crate) fn decide_deferred(&mut self, now: Instant, call: CallId) {
+        let Some(caller) = self.calls.get_mut(&call) else { return };
+        let reserved = caller.reserves.take();
+        let own = caller.deferred.take();
+        self.drop_caller(call);
+        if let Some(own) = own {
+            self.decide(now, own, NOW, Recalled::default());
+        }
+        if let Some(reserved) = reserved {
+            self.release_hold(reserved);
+        }
     }
 
     pub(crate) fn release_hold(&mut self, id: StepId) {
@@ -211,6 +223,7 @@ impl Engine {
         let Some(live) = self.table.remove(id) else { return };
         self.swap_timer(live.due, None, Timer::Step(id));
         self.swap_timer(live.stream_due, None, Timer::Stream(id));
+        self.swap_timer(live.save_due, None, Timer::Save(id));
         if let Some(task) = live.status.remote_task {
             self.tasks.remove(&(live.intent.upstream.clone(), task));
         }

@@ -90,9 +90,13 @@ impl Engine {
         self.swap_timer(Some(release.due), None, Timer::Release(call));
         let id = release.step;
         let epoch = self.config.epoch;
+        let last_recall = self.table.last_recall();
         let Some(live) = self.table.get_mut(id) else { return };
         live.flushed = false;
         if delivered > live.status.delivered {
+            if live.status.delivered == Delivered::No {
+                live.delivered_after = last_recall;
+            }
             live.status.delivered = delivered;
             // An outcome that is being written takes the delivery along.
             if live.stored && live.is_settled() {

@@ -15,6 +15,9 @@ use alloc::string::String;
 use alloc::vec;
 use vocab::{CallId, Code, Event, EventKind, Instant, KeySource, Outcome, Record, StepId, StepRow};
 
+/// For a call that is decided without a look-up: all that has arrived had arrived before it.
+pub(crate) const NOW: u64 = u64::MAX;
+
 /// A call whose earlier twins are being looked up.
 #[derive(Debug)]
 pub(crate) struct Recalling {
@@ -34,7 +37,7 @@ impl Engine {
         }
         // A step in memory is as new as any in the journal.
         if self.table.by_key(&call.key).is_some() {
-            return self.decide(now, call, Recalled::default());
+            return self.decide(now, call, NOW, Recalled::default());
         }
         if call.key_source == KeySource::Fresh
             && let Some(finding) = &call.finding
@@ -62,7 +65,7 @@ impl Engine {
         match known.map(|live| (live.id(), live.intent.fingerprint == call.fingerprint)) {
             Some((step, true)) => self.attach(now, call, step, None),
             Some((step, false)) => self.conflict(now, &call, step),
-            None => self.begin(now, Admitted { call, generation: 0, permit: None, notice: None }),
+            None => self.begin(now, Admitted::new(call, NOW)),
         }
     }
 
@@ -80,7 +83,7 @@ impl Engine {
         if let Some(call) = recalling.call {
             match self.same_request(&call) {
                 Some(step) => self.attach(now, call, step, None),
-                None => self.decide(now, call, recalled),
+                None => self.decide(now, call, recalling.number, recalled),
             }
         }
         self.end_recall(recalling.number);
@@ -110,13 +113,13 @@ impl Engine {
     }
 
     /// Decides what a mutation's call is: an old step, the old step of another key, or a new one.
-    pub(crate) fn decide(&mut self, now: Instant, call: Box<Call>, recalled: Recalled) {
+    pub(crate) fn decide(&mut self, now: Instant, call: Box<Call>, asked: u64, recalled: Recalled) {
         if let Some(row) = recalled.by_key {
             self.remember(now, row, &call);
         }
         match self.table.by_key(&call.key) {
-            Some(step) => self.same_key(now, call, step),
-            None => self.other_key(now, call, recalled.by_content),
+            Some(step) => self.same_key(now, Admitted::new(call, asked), step, recalled.by_content),
+            None => self.other_key(now, Admitted::new(call, asked), recalled.by_content),
         }
     }
 
@@ -135,25 +138,29 @@ impl Engine {
 
     //= G5
     //= S-09
-    fn same_key(&mut self, now: Instant, call: Box<Call>, id: StepId) {
+    fn same_key(&mut self, now: Instant, admitted: Admitted, id: StepId, twin: Option<StepRow>) {
+        let call = &admitted.call;
         let Some(live) = self.table.get(id) else { return };
         if live.intent.fingerprint != call.fingerprint {
-            self.conflict(now, &call, id);
+            self.conflict(now, call, id);
             return self.try_forget(id);
         }
         if live.status.run_again && (live.is_settled() || live.is_unknown()) && !live.expired {
             let generation = live.intent.generation + 1;
-            return self.begin(now, Admitted { call, generation, permit: Some(id), notice: None });
+            return self.begin(now, Admitted { generation, permit: Some(id), ..admitted });
         }
         match live.phase {
             Phase::Settled => match live.status.outcome {
-                Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired => self.reopen(now, &call, id),
-                _ => self.replay(now, &call, id, None, EventKind::Replayed),
+                // It has had no effect; whether another step had it meanwhile is asked as for any call.
+                Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired => {
+                    self.other_key(now, Admitted { reopens: Some(id), ..admitted }, twin);
+                }
+                _ => self.replay(now, call, id, None, EventKind::Replayed),
             },
             Phase::AwaitingInput | Phase::RemoteTask if live.ticket.is_none() => {
-                self.replay_pending(&call, id);
+                self.replay_pending(call, id);
             }
-            _ => self.attach(now, call, id, None),
+            _ => self.attach(now, admitted.call, id, None),
         }
         self.try_forget(id);
     }

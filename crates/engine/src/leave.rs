@@ -3,7 +3,6 @@
 use crate::Engine;
 use crate::input::Left;
 use crate::output::Output;
-use crate::output::Stop;
 use crate::step::Phase;
 use policy::OnDisconnect;
 use vocab::{
@@ -102,16 +101,20 @@ impl Engine {
         }
     }
 
+    /// Nothing was sent, and for the last who waits nothing will be. While others wait it may still run.
     fn stop_in_lane(&mut self, now: Instant, call: CallId, id: StepId) {
-        let stop = self.lane_stop(id).unwrap_or_else(|| Stop::new(Code::Deadline, id, "its deadline passed"));
+        let Some(mut stop) = self.lane_stop(id) else { return };
         let Some(caller) = self.take_waiter(call) else { return };
-        let mut stop = stop;
-        stop.executed = if caller.attached { Executed::Unknown } else { Executed::No };
+        let is_last = self.table.get(id).is_some_and(|live| live.waiters.is_empty());
         if caller.attached {
+            stop.earlier = Some(id);
+        }
+        if !is_last {
             stop.code = Code::InProgress;
+            stop.executed = Executed::Unknown;
         }
         self.stop_caller(call, stop);
-        if self.table.get(id).is_some_and(|live| live.waiters.is_empty()) {
+        if is_last {
             self.withdraw(now, id);
         }
     }

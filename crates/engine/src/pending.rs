@@ -116,11 +116,11 @@ impl Engine {
         let Some(result) = live.result.clone() else { return };
         let is_mutation = live.is_mutation();
         for call in core::mem::take(&mut live.waiters) {
-            let Some(caller) = self.drop_caller(call) else { continue };
-            if let Some(own) = caller.deferred {
-                self.decide(now, own, crate::input::Recalled::default());
+            if self.calls.get(&call).is_some_and(|caller| caller.deferred.is_some()) {
+                self.decide_deferred(now, call);
                 continue;
             }
+            let Some(caller) = self.drop_caller(call) else { continue };
             let reply = Reply::Result {
                 step: id,
                 result: result.clone(),

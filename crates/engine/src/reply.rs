@@ -188,6 +188,9 @@ impl Engine {
     pub(crate) fn drop_caller(&mut self, call: CallId) -> Option<Caller> {
         let caller = self.calls.remove(&call)?;
         self.swap_timer(caller.due, None, Timer::Caller(call));
+        if let Some(own) = caller.reserves {
+            self.release_hold(own);
+        }
         Some(caller)
     }
 }

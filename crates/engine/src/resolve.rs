@@ -1,20 +1,22 @@
 //! `unknown`, and how it is resolved: by a late receipt, by probes, by a person; never by time alone.
 
-use crate::attempt::evidence::{AMBIGUOUS, classify};
-use crate::attempt::retry::attempts_max;
+mod late;
+mod resend;
+
 use crate::call::Caller;
-use crate::input::{AnswerKind, AttemptEnd, ReadEnd};
+use crate::close::SAVE_AGAIN_MAX;
+use crate::input::{NotDurable, ReadEnd};
 use crate::output::{self, Output, Purpose, Report};
 use crate::step::{Live, Phase, Reading};
+use crate::timer::Timer;
 use crate::{Engine, Ticketed};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 use policy::{Consistency, Judgement, ReadPlan, Strength};
-use vocab::{
-    Cause, Effect, EventKind, EvidenceClass, FailureKind, Instant, Outcome, Record, State, StepId, Verification,
-};
+use vocab::{Cause, EventKind, EvidenceClass, Instant, Outcome, Record, State, StepId, Verification};
 
 /// Two probes asked for by hand lie at least this far apart.
 const HURRY_SPACING: Duration = Duration::from_secs(1);
@@ -64,10 +66,42 @@ impl Engine {
         self.lanes.became_unknown(&intent);
         self.set_step_timer(id, None);
         self.set_stream_timer(id, drained_at);
-        self.commit(records, Ticketed::Unknown(id));
+        self.save_unknown(id, records);
         self.out.push_back(Output::Report(Report::Unknown { step: id, why }));
         self.set_unknown_dues(now, id);
         self.probe(now, id);
+    }
+
+    fn save_unknown(&mut self, id: StepId, records: Vec<Record>) {
+        self.set_save_timer(id, None);
+        self.commit(records, Ticketed::Unknown(id));
+    }
+
+    /// `dispatched` is durable and means the same after a crash, so that it may be told; it is written as soon as the
+    /// journal takes it.
+    pub(crate) fn unknown_failed(&mut self, now: Instant, id: StepId, why: NotDurable) {
+        if why == NotDurable::Fenced {
+            return self.fenced(now, id);
+        }
+        self.set_save_timer(id, Some(now + SAVE_AGAIN_MAX));
+        self.unknown_durable(now, id);
+    }
+
+    pub(crate) fn save_unknown_again(&mut self, id: StepId) {
+        let epoch = self.config.epoch;
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.save_due = None;
+        if live.is_unknown() {
+            let status = live.status.clone();
+            self.save_unknown(id, vec![Record::Update { step: id, epoch, status, result: None }]);
+        }
+    }
+
+    fn set_save_timer(&mut self, id: StepId, at: Option<Instant>) {
+        if let Some(live) = self.table.get_mut(id) {
+            let old = core::mem::replace(&mut live.save_due, at);
+            self.swap_timer(old, at, Timer::Save(id));
+        }
     }
 
     pub(crate) fn set_unknown_dues(&mut self, now: Instant, id: StepId) {
@@ -209,64 +243,6 @@ impl Engine {
         self.conclude(now, id, outcome, Cause::Unknown, EvidenceClass::Probe);
     }
 
-    /// After *absent* some steps may be sent once more, while their caller waits. Never a destructive one.
-    //= G1
-    fn redispatch(&mut self, now: Instant, id: StepId) -> bool {
-        let Some(live) = self.table.get(id) else { return false };
-        let is_allowed = match live.intent.effect {
-            Effect::Keyed | Effect::Idempotent => self.may_resend(now, live, AMBIGUOUS),
-            Effect::Write => live.rules.redispatch_on_absent,
-            Effect::Read | Effect::Destructive => false,
-        };
-        let most = match live.intent.effect {
-            Effect::Write => 2,
-            effect => attempts_max(effect, AMBIGUOUS),
-        };
-        if !is_allowed || live.attempts() >= most || now >= live.deadline || !self.has_owner(live) || live.cancelled {
-            return false;
-        }
-        self.claim_again(now, id);
-        true
-    }
-
-    /// Somebody waits for this very step, and not only to decide about a call of its own.
-    fn has_owner(&self, live: &Live) -> bool {
-        live.waiters.iter().any(|call| self.calls.get(call).is_some_and(|caller| caller.deferred.is_none()))
-    }
-
-    fn claim_again(&mut self, now: Instant, id: StepId) {
-        let Some(live) = self.table.get_mut(id) else { return };
-        live.reading = None;
-        live.status.outcome = None;
-        live.status.cause = None;
-        live.status.next_action_at = None;
-        let waiters = live.waiters.clone();
-        self.set_step_timer(id, None);
-        self.claim(now, id);
-        for call in waiters {
-            if let Some(deadline) = self.calls.get(&call).filter(|caller| !caller.overdue).map(|one| one.deadline) {
-                self.set_caller_timer(call, Some(deadline));
-            }
-        }
-    }
-
-    /// A step found `dispatched` at start is sent again when somebody asks for it, if a copy can do no harm.
-    //= G2
-    pub(crate) fn resend_on_demand(&mut self, now: Instant, id: StepId) {
-        let Some(live) = self.table.get_mut(id) else { return };
-        let Some(caller) = live.waiters.last().and_then(|call| self.calls.get(call)) else { return };
-        if !live.resend_on_demand || !live.is_unknown() || live.out {
-            return;
-        }
-        live.deadline = caller.deadline.min(now + live.rules.step_timeout);
-        live.link = live.waiters.last().copied().unwrap_or(live.link);
-        let Some(live) = self.table.get(id) else { return };
-        let most = attempts_max(live.intent.effect, AMBIGUOUS);
-        if live.attempts() < most && now < live.deadline && self.may_resend(now, live, AMBIGUOUS) {
-            self.claim_again(now, id);
-        }
-    }
-
     /// When to look again: by the schedule, but not past the moment from which *absent* counts.
     fn probe_later(&mut self, now: Instant, id: StepId) {
         let Some(live) = self.table.get_mut(id) else { return };
@@ -300,7 +276,8 @@ impl Engine {
         self.table.enter(id, Phase::NeedsHuman);
         self.set_step_timer(id, None);
         if is_new {
-            self.note(vec![Record::Update { step: id, epoch, status, result: None }, Record::Event(event)]);
+            let update = Record::Update { step: id, epoch, status, result: None };
+            self.save_unknown(id, vec![update, Record::Event(event)]);
             self.out.push_back(Output::Report(Report::NeedsHuman { step: id }));
         }
         self.set_unknown_dues(now, id);
@@ -331,76 +308,6 @@ impl Engine {
             self.table.enter(id, Phase::Resolving(probing));
         }
         self.probe(now, id);
-    }
-
-    /// The answer to an attempt of a step that is unknown by now. A late receipt beats a probe.
-    //= S-25
-    pub(crate) fn late(&mut self, now: Instant, id: StepId, is_current: bool, end: AttemptEnd) {
-        let Some(live) = self.table.get_mut(id) else { return };
-        let evidence = classify(&end, live.intent.effect, &live.rules.evidence);
-        if is_current && !evidence.is_proof() {
-            live.status.last_sent_at = Some(now);
-        }
-        match end {
-            AttemptEnd::Answered(answer) => match answer.kind {
-                AnswerKind::Done => return self.receipt(now, id, answer.result),
-                AnswerKind::InputRequired if !live.maybe => return self.input_required(now, id, answer.result),
-                AnswerKind::Task(task) => return self.task_began(now, id, task, answer.result),
-                AnswerKind::ToolError(_) if evidence.class == EvidenceClass::Reported && !live.maybe => {
-                    live.why = "the tool reported an error".into();
-                    live.result = Some(answer.result);
-                    return self.reported(now, id);
-                }
-                AnswerKind::Bad(finding) => {
-                    live.bad_answer = true;
-                    live.why = finding;
-                }
-                AnswerKind::ToolError(_) | AnswerKind::InputRequired => {}
-            },
-            AttemptEnd::Failed(failure) => {
-                live.group_dead |= failure.kind == FailureKind::Exit && live.rules.local;
-                if is_current && evidence.is_proof() && !live.maybe {
-                    live.why = failure.detail;
-                    live.error = failure.rpc_error.filter(|_| !evidence.curable);
-                    live.status.told = Some(vocab::Code::UpstreamUnavailable);
-                    return self.conclude(now, id, Outcome::NotExecuted, Cause::Transient, evidence.class);
-                }
-            }
-        }
-        if is_current {
-            live.maybe |= !evidence.is_proof();
-            self.stream_closed(now, id);
-        }
-    }
-
-    /// An answer to a step of which the outcome has been settled without it.
-    //= G3
-    pub(crate) fn after_the_fact(&mut self, now: Instant, id: StepId, end: AttemptEnd) {
-        let Some(live) = self.table.get_mut(id) else { return };
-        let AttemptEnd::Answered(answer) = end else { return self.try_forget(id) };
-        let (AnswerKind::Done, Some(outcome)) = (answer.kind, live.status.outcome) else { return self.try_forget(id) };
-        match outcome {
-            Outcome::Succeeded => self.try_forget(id),
-            Outcome::Applied => {
-                live.result = Some(answer.result);
-                live.why = "a late receipt".into();
-                let verification = live.status.verification;
-                self.conclude_verified(now, id, Outcome::Succeeded, Cause::Ok, verification, EvidenceClass::Receipt);
-            }
-            _ => {
-                let why = format!("a late receipt says that it was done, after {outcome}");
-                live.result = Some(answer.result);
-                live.why.clone_from(&why);
-                live.status.delivered = vocab::Delivered::No;
-                let attempt = live.status.attempt;
-                let class = Some(EvidenceClass::Receipt);
-                self.note(vec![Record::Event(Self::evidence(id, now, EventKind::Contradicted, attempt, class, &why))]);
-                self.out.push_back(Output::Report(Report::Contradicted { step: id, why }));
-                let verification = Verification::Unverified(vocab::Unverified::NoReadback);
-                let cause = Cause::Contradiction;
-                self.conclude_verified(now, id, Outcome::Succeeded, cause, verification, EvidenceClass::Receipt);
-            }
-        }
     }
 
     fn set_why(&mut self, id: StepId, why: &str) {

@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use policy::ToolRules;
 use vocab::{
-    Bytes, CallId, Cause, Hash, Instant, Outcome, State, StepId, StepIntent, StepRow, StepStatus, Verification,
+    Bytes, CallId, Cause, Delivered, Hash, Instant, Outcome, State, StepId, StepIntent, StepRow, StepStatus,
+    Verification,
 };
 
 /// Where a step is in this process, finer than its stored state.
@@ -74,9 +75,12 @@ pub(crate) struct Live {
     pub(crate) holds: u32,
     /// The last byte of its answer has gone out, and nothing has broken the stream so far.
     pub(crate) flushed: bool,
+    /// Number of the last look-up that had begun when it was delivered: those calls were made without its answer.
+    pub(crate) delivered_after: u64,
     pub(crate) leaves_after: Option<u64>,
     pub(crate) due: Option<Instant>,
     pub(crate) stream_due: Option<Instant>,
+    pub(crate) save_due: Option<Instant>,
     /// The commit that is waited for.
     pub(crate) ticket: Option<u64>,
     /// Tries to write the outcome that failed.
@@ -182,9 +186,11 @@ impl Live {
             expired: false,
             holds: 0,
             flushed: false,
+            delivered_after: 0,
             leaves_after: None,
             due: None,
             stream_due: None,
+            save_due: None,
             ticket: None,
             unsaved: 0,
             out: false,
@@ -222,6 +228,11 @@ impl Live {
 
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Settled)
+    }
+
+    /// Had its answer arrived when the call was made that began this look-up?
+    pub(crate) fn was_delivered(&self, asked: u64) -> bool {
+        self.status.delivered > Delivered::No && self.delivered_after < asked
     }
 
     /// Attempts of this execution.

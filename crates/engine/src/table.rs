@@ -96,6 +96,11 @@ impl Table {
         self.recall_next
     }
 
+    /// Number of the last look-up that has begun.
+    pub(crate) fn last_recall(&self) -> u64 {
+        self.recall_next
+    }
+
     /// Returns the steps that nobody can miss any more.
     pub(crate) fn recall_ended(&mut self, number: u64) -> Vec<StepId> {
         self.recalls.remove(&number);

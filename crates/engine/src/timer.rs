@@ -1,4 +1,4 @@
-//! Everything that becomes due. A step has at most two timers and a caller one, and each is taken back when it is no
+//! Everything that becomes due. A step has at most three timers and a caller one, and each is taken back when it is no
 //! longer needed, so that the list is as long as what is under way.
 
 use crate::Engine;
@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Stream(StepId),
     /// What comes next for a step, by its phase: the wait before an attempt, a read of the world, another try to write.
     Step(StepId),
+    /// What could not be written about an unknown step is written again.
+    Save(StepId),
     /// The caller is told what is known.
     Caller(CallId),
     /// An answer has been quiet for two seconds, or nobody ever said what became of it.
@@ -61,6 +63,7 @@ impl Engine {
             match timer {
                 Timer::Stream(step) => self.stream_due(now, step),
                 Timer::Step(step) => self.step_due(now, step),
+                Timer::Save(step) => self.save_unknown_again(step),
                 Timer::Caller(call) => {
                     if let Some(caller) = self.calls.get_mut(&call) {
                         caller.due = None;

@@ -1,0 +1,128 @@
+//! The order of mutations on one target.
+
+use crate::ask::{Ask, exact, step};
+use crate::world::World;
+use engine::{Act, Left};
+use policy::Judgement;
+use vocab::{Effect, FailureKind};
+
+fn ask(args: &str) -> Ask {
+    Ask::write().args(args)
+}
+
+#[test]
+fn mutations_of_one_declared_lane_run_one_after_another_in_order_of_arrival() {
+    let mut world = World::new();
+    for args in ["[1]", "[2]", "[3]"] {
+        world.ask(&ask(args).lane("order 1"));
+    }
+    for number in 1..=3 {
+        assert_eq!(world.last_send().step, step(number));
+        assert_eq!(world.sends.len(), usize::try_from(number).expect("small"));
+        world.done();
+    }
+}
+
+#[test]
+fn other_lanes_and_undeclared_ones_do_not_wait_for_each_other() {
+    let mut world = World::new();
+    world.ask(&ask("[1]").lane("a"));
+    world.ask(&ask("[2]").lane("b"));
+    world.ask(&ask("[3]"));
+    world.ask(&ask("[4]"));
+    assert_eq!(world.sends.len(), 4);
+}
+
+//= G6
+#[test]
+fn while_a_lane_holds_an_unknown_later_mutations_wait_and_are_refused_unsent() {
+    let mut world = World::new();
+    world.ask(&ask("[1]").lane("a"));
+    world.fail(FailureKind::Eof);
+    let second = world.ask(&ask("[2]").lane("a").run(2).patience(20));
+    assert_eq!(world.sends.len(), 1);
+    world.seconds(21);
+    assert_eq!(world.told(second), "outcome_unknown no");
+    assert_eq!(world.stop(second).earlier, Some(step(1)));
+    assert_eq!(world.sends.len(), 1);
+}
+
+#[test]
+fn a_resolved_unknown_lets_the_next_one_of_its_lane_run() {
+    let mut world = World::new();
+    world.ask(&Ask::of(exact(Effect::Write)).args("[1]").lane("a"));
+    world.fail(FailureKind::Eof);
+    let second = world.ask(&ask("[2]").lane("a").run(2));
+    world.judge(Judgement::Applied);
+    assert_eq!(world.sent(second), 1);
+}
+
+//= G6
+#[test]
+fn on_an_undeclared_lane_an_unknown_holds_only_its_own_run() {
+    let mut world = World::new();
+    world.ask(&ask("[1]"));
+    world.fail(FailureKind::Eof);
+    let same_run = world.ask(&ask("[2]"));
+    let declared = world.ask(&ask("[3]").lane("a"));
+    let other_run = world.ask(&ask("[4]").run(2));
+    assert_eq!([same_run, declared, other_run].map(|call| world.sent(call)), [0, 0, 1]);
+    world.person(1, Act::Applied);
+    assert_eq!([same_run, declared].map(|call| world.sent(call)), [1, 1]);
+}
+
+#[test]
+fn reads_wait_for_nobody() {
+    let mut world = World::new();
+    world.ask(&ask("[1]").lane("a"));
+    world.fail(FailureKind::Eof);
+    let read = world.ask(&Ask::read().lane("a"));
+    assert_eq!(world.sent(read), 1);
+}
+
+#[test]
+fn who_leaves_while_it_waits_leaves_no_trace_and_no_hole() {
+    let mut world = World::new();
+    world.ask(&ask("[1]").lane("a"));
+    let second = world.ask(&ask("[2]").lane("a"));
+    let third = world.ask(&ask("[3]").lane("a"));
+    world.leave(second, Left::Cancelled);
+    world.done();
+    assert_eq!((world.sent(second), world.sent(third)), (0, 1));
+    assert!(!world.rows.contains_key(&step(second)));
+}
+
+#[test]
+fn waiting_behind_a_slow_call_past_the_deadline_is_told_as_that() {
+    let mut world = World::new();
+    world.ask(&ask("[1]").lane("a"));
+    let second = world.ask(&ask("[2]").lane("a").patience(10));
+    world.seconds(11);
+    assert_eq!(world.told(second), "deadline no");
+}
+
+#[test]
+fn the_wait_for_a_lane_does_not_shorten_the_attempt() {
+    let mut world = World::new();
+    world.ask(&ask("[1]").lane("a"));
+    let second = world.ask(&ask("[2]").lane("a").patience(300));
+    world.seconds(50);
+    world.done();
+    assert_eq!(world.sent(second), 1);
+    world.seconds(55);
+    assert_eq!(world.told(second), "nothing yet");
+    world.done();
+    assert_eq!(world.told(second), "result");
+}
+
+//= G1
+#[test]
+fn a_persons_permit_passes_an_unknown_of_the_same_lane() {
+    let mut world = World::new();
+    world.ask(&Ask::write().lane("a").key("k"));
+    world.fail(FailureKind::Eof);
+    world.person(1, Act::RunAgain);
+    let again = world.ask(&Ask::write().lane("a").key("k"));
+    assert_eq!(world.sent(again), 1);
+    assert_eq!(world.row(again).intent.generation, 1);
+}
