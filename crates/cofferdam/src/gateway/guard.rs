@@ -7,6 +7,7 @@ use ingress_mcp::{Caller, Event, Guard, Pending, Status};
 use runtime::{CallError, Request, Runtime, StatusView, StepSummary};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::time::Duration;
 use vocab::{Executed, Name, StepId};
 
 pub struct Guarded(pub Runtime);
@@ -48,7 +49,7 @@ impl Guard for Guarded {
             let view = asked.await;
             // Nothing open is an answer; only a step that was asked for by name can be missing.
             let found = view.found() || step.is_none();
-            Status { text: text(&view, step), guard: guard(&view).to_string(), found }
+            Status { text: text(&view, step), guard: guard(&view, step).to_string(), found }
         }
         .boxed()
     }
@@ -91,27 +92,40 @@ fn line(step: &StepSummary) -> String {
     line
 }
 
-fn guard(view: &StatusView) -> Value {
-    let steps = view.steps.iter().map(machine).collect::<Vec<_>>();
-    json!({ "v": 1, "status": { "steps": steps, "more": view.more } })
+/// One step in the members that a stop has; several as a list of such.
+fn guard(view: &StatusView, asked: Option<StepId>) -> Value {
+    match (view.steps.as_slice(), asked) {
+        ([step], Some(_)) => machine(step),
+        (steps, _) => json!({ "steps": steps.iter().map(machine).collect::<Vec<_>>(), "more": view.more }),
+    }
 }
 
 fn machine(step: &StepSummary) -> Value {
-    json!({
-        "step_id": step.step.to_string(),
-        "run_id": step.run.to_string(),
+    let mut form = json!({
+        "executed": step.executed.as_str(),
+        "state": step.state.as_str(),
+        "outcome": step.outcome.map(|outcome| outcome.as_str()),
+        "why": step.why,
+        "step": step.step.to_string(),
+        "run": step.run.to_string(),
         "upstream": &*step.upstream,
         "tool": &*step.tool,
         "effect": step.effect.as_str(),
-        "state": step.state.as_str(),
-        "outcome": step.outcome.map(|outcome| outcome.as_str()),
-        "executed": step.executed.as_str(),
         "verification": step.verification.as_str(),
         "attempts": step.attempts,
         "delivered": step.delivered.as_str(),
-        "code": step.told.map(|code| code.as_str()),
-        "why": step.why,
-        "age_ms": u64::try_from(step.age.as_millis()).unwrap_or(u64::MAX),
-        "next_probe_ms": step.next_probe.map(|next| u64::try_from(next.as_millis()).unwrap_or(u64::MAX)),
-    })
+        "age_ms": millis(step.age),
+    });
+    if let Some(code) = step.told {
+        form["code"] = code.as_str().into();
+        form["retryable"] = code.retryable().as_str().into();
+    }
+    if let Some(next) = step.next_probe {
+        form["probe"] = json!({ "state": "looking", "next_in_ms": millis(next) });
+    }
+    form
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

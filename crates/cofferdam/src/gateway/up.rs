@@ -60,7 +60,6 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
     let served = Served::begin(office, &place.admin).await?;
     let stop = CancellationToken::new();
     let config = ServerConfig {
-        limits: start::limits(&policy),
         connections_max: usize::try_from(policy.limits.sessions_max).unwrap_or(usize::MAX).saturating_mul(4),
         drain: start::DRAIN,
         ..ServerConfig::default()

@@ -10,7 +10,7 @@ use crate::command::words;
 use crate::exit::{Exit, Failed};
 use crate::output::Out;
 use crate::place::{self, AdminAt};
-use ingress_mcp::Caller;
+use ingress_mcp::{Caller, Scope};
 use policy::{Policy, Upstream, init::upstream_name};
 use std::sync::Arc;
 use upstream::Environment;
@@ -58,8 +58,7 @@ pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
         }
     };
     let caller = Caller { tenant: policy::defaults::TENANT.into(), principal: "local".into() };
-    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
-    let serving = ingress_mcp::serve_stdio(Arc::clone(&core.hub), caller, name, input, output);
+    let serving = ingress_mcp::serve_stdio(Arc::clone(&core.hub), caller, Scope::One(name));
     let exit = tokio::select! {
         finished = serving => {
             if let Err(error) = finished {

@@ -124,7 +124,10 @@ async fn all_it_says(gateway: &mut Gateway, url: &str) -> Result<String> {
     gateway.terminate()?;
     gateway.wait().await?;
     for file in std::fs::read_dir(gateway.journal())? {
-        said += &String::from_utf8_lossy(&std::fs::read(file?.path())?);
+        let path = file?.path();
+        if path.is_file() {
+            said += &String::from_utf8_lossy(&std::fs::read(path)?);
+        }
     }
     Ok(said + &gateway.log())
 }
