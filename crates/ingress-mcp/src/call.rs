@@ -216,7 +216,9 @@ impl Call {
     /// What the upstream wants to know first, where the client has no such results.
     fn asks(&self, reply: &Reply) -> Option<InputRequired> {
         match reply {
-            Reply::Result { result, replayed: _, .. } if !self.flight.is_stateless() => {
+            Reply::Result { result, .. }
+                if !self.flight.is_stateless() && self.conversation.is_upstream_stateless(&self.upstream) =>
+            {
                 InputRequired::read(result).ok().flatten()
             }
             _ => None,
@@ -227,7 +229,10 @@ impl Call {
         let own_tools = self.conversation.offers_status();
         let mut answer = match reply {
             Reply::Result { step, result, verification, replayed, notice, mutation: _ } => {
-                self.conversation.note_task(&self.upstream, &result);
+                // A stateless upstream may make a task of any call.
+                if self.view.task.is_some() || self.flight.is_stateless() {
+                    self.conversation.note_task(&self.upstream, &result);
+                }
                 let released = Released { verification, replayed, notice: notice.as_deref() };
                 let result = told::release(&self.translated(&result), step, &self.run.name, &released);
                 self.flight.result(&result)

@@ -100,7 +100,14 @@ impl Part {
             match mailbox.poll(*reader, context) {
                 Poll::Ready(Some(message)) => return Poll::Ready(Some((message, None))),
                 Poll::Ready(None) => self.mailbox = None,
-                Poll::Pending if self.answering.is_none() => self.mailbox = None,
+                Poll::Pending if self.answering.is_none() => {
+                    // Nothing comes behind the answer: who finds it closed looks for another way.
+                    if !mailbox.close_if_empty() {
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    self.mailbox = None;
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }

@@ -78,6 +78,13 @@ impl Mailbox {
         wake(waker);
     }
 
+    /// Closes it if nothing waits; `false` when something does.
+    pub fn close_if_empty(&self) -> bool {
+        let mut state = self.state.lock();
+        state.closed |= state.queue.is_empty();
+        state.closed
+    }
+
     /// The next message; `Ready(None)` when it is closed and empty, or when another one reads.
     pub fn poll(&self, reader: u64, context: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.state.lock();

@@ -11,8 +11,10 @@ pub struct Settings {
     pub limits: mcp::Limits,
     /// Conversations at once; beyond it the one that was idle longest ends, or the new one is refused.
     pub sessions_max: usize,
-    /// Requests of one conversation at once.
+    /// Requests of one client at once.
     pub requests_max: usize,
+    /// Requests at once of all stateless clients of one caller, whose requests cannot be told apart by client.
+    pub shared_requests_max: usize,
     /// Messages that wait for a client's own stream, or on the stream of one request.
     pub queue_max: usize,
     /// A conversation without requests or streams ends after this.
@@ -34,6 +36,7 @@ impl Default for Settings {
             limits: mcp::Limits::default(),
             sessions_max: 10_000,
             requests_max: 256,
+            shared_requests_max: 8_192,
             queue_max: 256,
             idle: Duration::from_secs(30 * 60),
             upstream_wait: Duration::from_secs(10),

@@ -8,6 +8,7 @@ use super::hello::Hello;
 use super::lists::List;
 use crate::code;
 use crate::exchange::Answer;
+use crate::hub::Scope;
 use crate::message::{self, quoted};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -258,9 +259,11 @@ impl Conversation {
 
     /// The task that a result of a call names belongs to this upstream.
     pub(crate) fn note_task(&self, upstream: &Name, result: &[u8]) {
-        let id = json::text(result, &["task", "taskId"]).ok().flatten();
-        let id = id.or_else(|| json::text(result, &["_meta", meta::RELATED_TASK, "taskId"]).ok().flatten());
-        let id = id.or_else(|| json::text(result, &["taskId"]).ok().flatten());
+        if !matches!(self.scope(), Scope::All) {
+            return;
+        }
+        let places: [&[&str]; 3] = [&["task", "taskId"], &["taskId"], &["_meta", meta::RELATED_TASK, "taskId"]];
+        let id = places.into_iter().find_map(|path| json::text(result, path).ok().flatten());
         if let Some(id) = id {
             self.catalogue.lock().made_task(id.into_owned(), upstream);
         }

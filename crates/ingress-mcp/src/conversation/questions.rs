@@ -41,11 +41,28 @@ enum Back {
     Here(oneshot::Sender<Envelope>),
 }
 
+impl Asked {
+    fn decline(self) {
+        if let Back::Upstream { channel, request } = self.back
+            && let Some(channel) = channel.upgrade()
+        {
+            decline(&channel, &request, true);
+        }
+    }
+}
+
 /// Questions for a stateless client, in the order in which they came.
 #[derive(Default)]
 pub struct Questions {
-    queue: Mutex<VecDeque<Question>>,
+    waiting: Mutex<Waiting>,
     came: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queue: VecDeque<Question>,
+    /// The client left.
+    is_over: bool,
 }
 
 pub struct Question {
@@ -55,18 +72,18 @@ pub struct Question {
 
 impl Questions {
     fn push(&self, question: Question) -> Result<(), Question> {
-        let mut queue = self.queue.lock();
-        if queue.len() >= QUESTIONS_MAX {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_over || waiting.queue.len() >= QUESTIONS_MAX {
             return Err(question);
         }
-        queue.push_back(question);
+        waiting.queue.push_back(question);
         self.came.notify_one();
         Ok(())
     }
 
     async fn any(&self) -> Vec<Question> {
         loop {
-            let taken = std::mem::take(&mut *self.queue.lock());
+            let taken = std::mem::take(&mut self.waiting.lock().queue);
             if !taken.is_empty() {
                 return taken.into();
             }
@@ -74,11 +91,14 @@ impl Questions {
         }
     }
 
-    /// Nobody will answer them.
-    pub fn decline(&self) {
-        for question in std::mem::take(&mut *self.queue.lock()) {
-            question.decline();
-        }
+    /// Nobody will answer them, and none that come later.
+    fn decline(&self) {
+        let left = {
+            let mut waiting = self.waiting.lock();
+            waiting.is_over = true;
+            std::mem::take(&mut waiting.queue)
+        };
+        left.iter().for_each(Question::decline);
     }
 }
 
@@ -117,8 +137,9 @@ impl Conversation {
         }
         // A pipe of an upstream does not say which request it is about; over HTTP it has to come on some stream.
         let flight = flight.or_else(|| channel.newest_flight());
-        let mailbox = flight.map_or_else(|| Arc::clone(&self.own), |flight| flight.mailbox());
-        if !self.put_upstreams(channel, &request, &mailbox) {
+        let on_its_stream = flight.is_some_and(|flight| self.put_upstreams(channel, &request, &flight.mailbox()));
+        // That stream may have ended at this moment.
+        if !on_its_stream && !self.put_upstreams(channel, &request, &self.own) {
             decline(channel, &request, true);
         }
     }
@@ -248,6 +269,7 @@ impl Conversation {
         flight: Arc<Flight>,
         returned: Option<Arc<Flight>>,
     ) -> Option<Answer> {
+        let mut asking = Asking(Some(Arc::clone(&flight)));
         let questions = tokio::select! {
             biased;
             answer = &mut work => return answer,
@@ -266,6 +288,8 @@ impl Conversation {
             Err(error) => return Some(flight.malformed(&error)),
         };
         let answer = flight.result(&result);
+        // It will come back.
+        asking.0 = None;
         let parked = Parked { work, flight, questions, since: Instant::now() };
         self.park(state, parked);
         Some(answer)
@@ -324,16 +348,22 @@ impl Conversation {
         Ok(Some(parked))
     }
 
-    /// The client is gone: what upstreams asked is declined, never accepted.
+    /// The client left this stream: what upstreams asked on it is declined, never accepted.
+    pub(super) fn decline_on(&self, mailbox: &Arc<Mailbox>) {
+        mailbox.close();
+        let left: Vec<Asked> = {
+            let mut asked = self.asked.lock();
+            let is_here = |one: &Asked| Arc::ptr_eq(&one.mailbox, mailbox);
+            let keys: Vec<Bytes> = asked.iter().filter(|(_, one)| is_here(one)).map(|(key, _)| key.clone()).collect();
+            keys.iter().filter_map(|key| asked.remove(key)).collect()
+        };
+        left.into_iter().for_each(Asked::decline);
+    }
+
+    /// The client is gone.
     pub(super) fn decline_all(&self) {
         let asked = std::mem::take(&mut *self.asked.lock());
-        for one in asked.into_values() {
-            if let Back::Upstream { channel, request } = one.back
-                && let Some(channel) = channel.upgrade()
-            {
-                decline(&channel, &request, true);
-            }
-        }
+        asked.into_values().for_each(Asked::decline);
         let parked = std::mem::take(&mut *self.parked.lock());
         for one in parked.into_values() {
             one.give_up();
@@ -347,6 +377,17 @@ impl Parked {
             question.decline();
         }
         self.flight.questions.decline();
+    }
+}
+
+/// A stateless request that may be asked something, until it is answered or left.
+struct Asking(Option<Arc<Flight>>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(flight) = &self.0 {
+            flight.questions.decline();
+        }
     }
 }
 

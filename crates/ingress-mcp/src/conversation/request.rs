@@ -31,7 +31,9 @@ impl Conversation {
         }
         let mailbox = Arc::new(Mailbox::new(self.core.settings.queue_max));
         let flight = Flight::new(message, origin, asker, hello, Arc::clone(&mailbox));
-        if self.busy.load(Ordering::Acquire) >= self.core.settings.requests_max {
+        let settings = &self.core.settings;
+        let max = if self.shares_ids() { settings.shared_requests_max } else { settings.requests_max };
+        if self.busy.load(Ordering::Acquire) >= max {
             return Exchange::answered(call::overloaded(&flight));
         }
         let Some(place) = InFlight::enter(self, &flight, id) else {
@@ -131,6 +133,7 @@ pub struct InFlight {
     busy: Busy,
     flight: Arc<Flight>,
     id: Option<Bytes>,
+    is_answered: bool,
 }
 
 impl InFlight {
@@ -147,16 +150,20 @@ impl InFlight {
                 }
             }
         }
-        Some(Self { busy: Busy::with(conversation), flight: Arc::clone(flight), id: own })
+        Some(Self { busy: Busy::with(conversation), flight: Arc::clone(flight), id: own, is_answered: false })
     }
 
-    fn end<T>(self, answer: T) -> T {
+    fn end<T>(mut self, answer: T) -> T {
+        self.is_answered = true;
         answer
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        if !self.is_answered {
+            self.busy.0.decline_on(&self.flight.mailbox());
+        }
         if let Some(id) = &self.id {
             let mut flights = self.busy.0.flights.lock();
             if flights.get(id).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {

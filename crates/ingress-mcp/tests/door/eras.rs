@@ -242,3 +242,26 @@ async fn a_stateless_hop_changes_nothing_but_ids() {
     let other = client.request("vendor/x", json!({})).await;
     assert_eq!(other["error"]["data"], "theirs");
 }
+
+//= S-26
+#[tokio::test]
+async fn a_question_to_a_stateless_client_that_left_is_declined() {
+    let server = Server::new(SESSION, json!({ "tools": {} }), |_, message| async move {
+        match message["method"].as_str() {
+            Some("tools/list") => json!({ "result": { "tools": [{ "name": "book" }] } }),
+            _ => Value::Null,
+        }
+    });
+    let world = world(&[("a", &server)]);
+    let client = world.one("a", STATELESS).await;
+    let waiting = tokio::spawn(response(client.start(json!(1), "tools/call", json!({ "name": "book" }))));
+    let sent = server.got(|message| message["method"] == "tools/call").await;
+    let wire = server.wire();
+    let ask = |id: &str| json!({ "jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": {} });
+    wire.notify(&ask("first"), Some(&sent["id"]));
+    let asked = within(waiting).await.expect("it is asked");
+    assert_eq!(asked["result"]["resultType"], "input_required");
+    client.conversation.close();
+    let declined = server.got(|message| message["id"] == "first").await;
+    assert_eq!(declined["result"], json!({ "action": "cancel" }));
+}

@@ -162,3 +162,24 @@ async fn a_request_that_is_dropped_is_cancelled_upstream() {
     let told = server.got(|message| message["method"] == "notifications/cancelled").await;
     assert_eq!(told["params"]["requestId"], sent["id"]);
 }
+
+#[tokio::test]
+async fn a_question_on_a_stream_that_was_left_is_declined_and_a_later_one_takes_the_own_stream() {
+    let server = Server::new("2025-11-25", json!({ "prompts": {} }), |_, _| async { Value::Null });
+    let world = world(&[("a", &server)]);
+    let client = world.one("a", "2025-11-25").await;
+    let mut exchange = client.start(json!(1), "prompts/get", json!({}));
+    let wire = server.wire();
+    let ask = |id: i64| json!({ "jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": {} });
+    let polled = tokio::time::timeout(std::time::Duration::from_millis(1), exchange.next()).await;
+    assert!(polled.is_err(), "the upstream does not answer");
+    wire.notify(&ask(70), Some(&json!(1)));
+    assert_eq!(next(&mut exchange).await["id"], 70, "it comes on the stream of its request");
+    drop(exchange);
+    let declined = server.got(|message| message["id"] == 70).await;
+    assert_eq!(declined["result"], json!({ "action": "cancel" }));
+    let mut own = client.conversation.own_stream();
+    wire.notify(&ask(71), Some(&json!(1)));
+    let asked: Value = serde_json::from_slice(&within(own.next()).await.expect("a question")).expect("JSON");
+    assert_eq!(asked["id"], 71);
+}
