@@ -3,6 +3,7 @@
 mod calls;
 mod eras;
 mod federation;
+mod guarded;
 mod hostile;
 mod one;
 mod pipe;

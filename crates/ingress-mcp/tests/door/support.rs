@@ -53,7 +53,8 @@ impl Wire {
 
 type Handler = Arc<dyn Fn(Wire, Value) -> BoxFuture<'static, Value> + Send + Sync>;
 
-/// One upstream: a handshake, and a handler that gives `{"result":…}` or `{"error":…}`; `null` never answers.
+/// One upstream: a handshake, and a handler that gives `{"result":…}` or `{"error":…}`; `null` never answers, and the
+/// answer `"lost"` is.
 pub struct Server {
     pub revision: &'static str,
     pub handshake: Value,
@@ -176,6 +177,12 @@ impl Session for Open {
         let work = (self.server.handler)(self.wire.clone(), message.clone());
         Box::pin(async move {
             let mut answer = work.await;
+            if answer == "lost" {
+                return Err(Failure::new(
+                    FailureKind::Reset,
+                    "the connection was reset after the request had been sent",
+                ));
+            }
             if answer.is_null() {
                 std::future::pending::<()>().await;
             }
@@ -404,6 +411,12 @@ pub struct World {
     pub guard: Arc<Through>,
 }
 
+/// A hub with a guard of the test's own.
+pub fn hub_with(servers: &[(&str, &Arc<Server>)], guard: Arc<dyn Guard>) -> Arc<Hub> {
+    let servers = servers.iter().map(|(name, server)| (Name::from(*name), Arc::clone(server))).collect();
+    Hub::new(Settings::default(), guard, Arc::new(Servers(servers)))
+}
+
 pub fn world(servers: &[(&str, &Arc<Server>)]) -> World {
     world_with(servers, Settings { upstream_wait: Duration::from_millis(300), ..Settings::default() })
 }
@@ -427,17 +440,7 @@ pub struct Client {
 
 impl World {
     pub async fn client(&self, scope: Scope, revision: &str, capabilities: Value) -> Client {
-        let kind = if revision == STATELESS { Kind::Stateless } else { Kind::Session };
-        let conversation = self.hub.conversation(caller("p"), scope, kind).expect("a conversation");
-        let stateless = (kind == Kind::Stateless).then(|| capabilities.clone());
-        let client = Client { conversation, stateless };
-        if kind == Kind::Session {
-            let params = json!({ "protocolVersion": revision, "capabilities": capabilities,
-                                 "clientInfo": { "name": "c", "version": "1" } });
-            client.request("initialize", params).await;
-            client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
-        }
-        client
+        Client::of(&self.hub, scope, revision, capabilities).await
     }
 
     pub async fn one(&self, upstream: &str, revision: &str) -> Client {
@@ -451,6 +454,20 @@ impl World {
 }
 
 impl Client {
+    pub async fn of(hub: &Arc<Hub>, scope: Scope, revision: &str, capabilities: Value) -> Self {
+        let kind = if revision == STATELESS { Kind::Stateless } else { Kind::Session };
+        let conversation = hub.conversation(caller("p"), scope, kind).expect("a conversation");
+        let stateless = (kind == Kind::Stateless).then(|| capabilities.clone());
+        let client = Self { conversation, stateless };
+        if kind == Kind::Session {
+            let params = json!({ "protocolVersion": revision, "capabilities": capabilities,
+                                 "clientInfo": { "name": "c", "version": "1" } });
+            client.request("initialize", params).await;
+            client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        }
+        client
+    }
+
     pub fn message(&self, id: Value, method: &str, mut params: Value) -> Value {
         if let Some(capabilities) = &self.stateless {
             let meta = &mut params["_meta"];
