@@ -8,6 +8,7 @@ mod crowd;
 mod durability;
 mod ending;
 mod keys;
+mod plans;
 mod prompt;
 mod restart;
 mod unknown;

@@ -6,9 +6,10 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use runtime::{Attempt, Link, Reader};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 use vocab::{Failure, FailureKind, Name};
 
@@ -23,6 +24,8 @@ pub enum Fault {
     Refused,
     /// Not done, and nobody can tell.
     Vanishes,
+    /// The connection breaks at once, and it is done half a second later.
+    Late,
     /// Done when `release` is called; then it is answered.
     Held,
     /// The transport's own code fails.
@@ -33,6 +36,8 @@ pub enum Fault {
 pub struct Upstream {
     /// Account -> how often it was paid: the ground truth.
     paid: Mutex<BTreeMap<String, usize>>,
+    /// Idempotency keys that were honoured.
+    keys: Mutex<BTreeSet<String>>,
     faults: Mutex<VecDeque<Fault>>,
     pub attempts: Mutex<Vec<(String, Attempt)>>,
     pub sends: AtomicUsize,
@@ -85,6 +90,7 @@ impl Upstream {
     fn do_it(&self, tool: &str, args: &Value) -> Value {
         let account = args["account"].as_str().unwrap_or("").to_owned();
         match tool {
+            "pay_keyed" if !self.keys.lock().insert(args["idem"].to_string()) => json!({"paid": true}),
             "pay" | "pay_keyed" | "pay_counted" => {
                 *self.paid.lock().entry(account).or_default() += 1;
                 json!({"paid": true})
@@ -117,6 +123,14 @@ impl Upstream {
             }
             Some(Fault::Refused) => Err(Failure::new(FailureKind::Connect, "connection refused")),
             Some(Fault::Vanishes) => Err(Failure::new(FailureKind::Reset, "connection reset")),
+            Some(Fault::Late) => {
+                let upstream = Arc::clone(&self);
+                drop(tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    upstream.answer(&tool, &args);
+                }));
+                Err(Failure::new(FailureKind::Reset, "connection reset"))
+            }
             Some(Fault::Held) => {
                 let mut waiting = Waiting { count: &self.dropped, given_up: true };
                 self.release.notified().await;
