@@ -56,7 +56,7 @@ impl Door {
     fn session_of(&self, asked: &Asked) -> Result<Option<Arc<Session>>, Refusal> {
         let headers = &asked.parts.headers;
         if let Some(version) = one(headers, header::PROTOCOL_VERSION)? {
-            let revision = Revision::parse(version).ok_or_else(|| Refusal::unsupported_version(version))?;
+            let revision = Revision::parse(version).ok_or_else(|| Refusal::unsupported_version(version, true))?;
             if revision.is_stateless() {
                 return Err(Refusal::method_not_allowed("POST", "2026-07-28 has no sessions"));
             }

@@ -77,7 +77,7 @@ impl Door {
         let revision = version.map(|version| Revision::parse(version).ok_or(version)).transpose();
         let revision = revision.map_err(|unknown| {
             let id = Envelope::parse(bytes.clone(), self.hub.limits()).ok().and_then(|message| message.id_bytes());
-            Refusal::unsupported_version(unknown).of_request(id)
+            Refusal::unsupported_version(unknown, headers.contains_key(header::SESSION_ID)).of_request(id)
         })?;
         if revision.is_some_and(Revision::is_stateless) {
             return self.stateless(asked, bytes);

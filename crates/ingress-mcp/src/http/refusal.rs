@@ -40,9 +40,11 @@ impl Refusal {
         Self::bad_request(mismatch.to_string()).coded(code::HEADER_MISMATCH)
     }
 
-    /// Lists what is spoken here, so that the client can take one of them.
-    pub fn unsupported_version(requested: &str) -> Self {
-        let spoken = Revision::ALL.into_iter().filter(|one| one.has_streamable_http());
+    /// Lists what is spoken here, so that the client can take one of them: in a session those that have sessions, else
+    /// those that a request may name by itself. The others are negotiated by `initialize`.
+    pub fn unsupported_version(requested: &str, in_session: bool) -> Self {
+        let fits = |one: &Revision| if in_session { one.has_http_sessions() } else { one.is_stateless() };
+        let spoken = Revision::ALL.into_iter().rev().filter(fits);
         let spoken: Vec<String> = spoken.map(|one| message::quoted(one.as_str())).collect();
         let data = format!(r#"{{"supported":[{}],"requested":{}}}"#, spoken.join(","), message::quoted(requested));
         let text = "speak this protocol version: it is not supported";

@@ -170,9 +170,12 @@ async fn a_version_that_is_not_spoken_is_refused_with_those_that_are() {
     let body: serde_json::Value = serde_json::from_str(&refused.body).expect("JSON");
     assert_eq!(body["id"], 9);
     assert_eq!(body["error"]["data"]["requested"], "2020-01-01");
-    let supported = ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
-    assert_eq!(body["error"]["data"]["supported"], serde_json::json!(supported));
+    assert_eq!(body["error"]["data"]["supported"], serde_json::json!(["2026-07-28"]), "what a request may name");
     let session = gateway.session().await;
+    let refused = gateway.ask(post(&session, &read(9, "a")).instead("MCP-Protocol-Version", "2020-01-01")).await;
+    let body: serde_json::Value = serde_json::from_str(&refused.body).expect("JSON");
+    let supported = serde_json::json!(["2025-11-25", "2025-06-18", "2025-03-26"]);
+    assert_eq!((refused.status, &body["error"]["data"]["supported"]), (400, &supported), "what a session may speak");
     let wrong = Ask::get("/mcp/shop").with("Mcp-Session-Id", &session).with("MCP-Protocol-Version", "x");
     assert_eq!(status(&gateway, wrong).await, 400);
 }
