@@ -6,7 +6,7 @@
 use crate::admit::{self, With};
 use crate::alarm::Alarm;
 use crate::api::{Arrival, CallError, Reader, Request};
-use crate::books::Books;
+use crate::books::{Books, unsent};
 use crate::clock::Clock;
 use crate::ids::Ids;
 use crate::jobs::Jobs;
@@ -14,7 +14,7 @@ use crate::legs::Legs;
 use crate::pending::Pending;
 use crate::report::About;
 use crate::settings::Settings;
-use crate::slot::Slot;
+use crate::slot::{self, Slot};
 use crate::tools::Tools;
 use crate::{answer, attempt, gap, told, world};
 use arc_swap::ArcSwap;
@@ -106,18 +106,22 @@ impl Shell {
         }
     }
 
-    /// The caller is gone.
+    /// The caller is gone, and with it the attempts that it should have made.
     pub(crate) fn leave(self: &Arc<Self>, slot: &Slot, ended: Option<Input>) {
         let mut jobs = Jobs::default();
-        {
+        let left = {
             let mut books = self.books.lock();
             let now = self.clock.now();
             books.handle(self, now, Input::Left { call: slot.call, how: Left::Disconnected }, &mut jobs);
             books.remove(slot, &mut jobs);
-            if let Some(ended) = ended {
+            let left = slot.take_all();
+            let unsent = slot::not_begun(&left).map(|(step, number)| unsent(step, number, "its caller left"));
+            for ended in ended.into_iter().chain(unsent) {
                 books.handle(self, now, ended, &mut jobs);
             }
-        }
+            left
+        };
+        drop(left);
         self.perform(jobs);
     }
 

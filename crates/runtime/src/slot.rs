@@ -69,6 +69,11 @@ impl Slot {
         state.items.pop_front()
     }
 
+    /// What nobody takes any more. To be dropped outside of locks: an answer in it calls back.
+    pub(crate) fn take_all(&self) -> VecDeque<Item> {
+        std::mem::take(&mut self.state.lock().items)
+    }
+
     /// Asks to be woken; false when something is there already.
     pub(crate) fn park(&self, waker: &Waker) -> bool {
         let mut state = self.state.lock();
@@ -78,4 +83,13 @@ impl Slot {
         state.waker = Some(waker.clone());
         true
     }
+}
+
+/// The attempt that somebody should have begun.
+pub(crate) fn not_begun(items: &VecDeque<Item>) -> Option<(StepId, u32)> {
+    items.iter().fold(None, |waiting, item| match item {
+        Item::Send(send) => Some((send.intent.step, send.number)),
+        Item::Abandon => None,
+        Item::Phase(_) | Item::Reply(..) => waiting,
+    })
 }

@@ -189,3 +189,28 @@ async fn retention_comes_back_by_itself() {
     assert!(journal.maintained.load(Ordering::SeqCst) >= 2);
     drop(bench);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_goes_on_through_another_caller_when_the_one_that_made_it_leaves() {
+    let bench = Bench::new();
+    let request = || Request { explicit_keys: vec!["k".to_owned()], ..bench.request("look", r#"{"account":"a"}"#) };
+    let begun = tokio::time::Instant::now();
+    // Leaves before its task has done anything at all.
+    let (first, mut second) = (bench.start(request()), bench.start(request()));
+    drop(first);
+    let (reply, delivery) = answer(&mut second).await;
+    delivery.report(Arrival::Seen);
+    assert!(result(reply).0.contains("paid"));
+    // Leaves while its attempt is out.
+    bench.upstream.fault(Fault::Held);
+    let (mut first, mut second) = (bench.start(request()), bench.start(request()));
+    tokio::select! {
+        _ = answer(&mut first) => unreachable!("it is held"),
+        () = bench.upstream.sent(2) => {}
+    }
+    drop(first);
+    let (reply, delivery) = answer(&mut second).await;
+    delivery.report(Arrival::Seen);
+    assert!(result(reply).0.contains("paid"));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
