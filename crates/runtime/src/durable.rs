@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use vocab::{Record, State, StepId};
 
-/// Microseconds between two log lines about appends that fail: under load there would be thousands.
+/// Microseconds between two log lines about a journal that fails: under load there would be thousands.
 const TROUBLE_EVERY: u64 = 1_000_000;
 
 /// One append that somebody waits for.
@@ -113,7 +113,8 @@ impl Shell {
         }
     }
 
-    fn troubled(&self, error: &Error) {
+    /// Told to operators: once where it ends the process, else now and then.
+    pub(crate) fn troubled(&self, error: &Error) {
         match error {
             Error::Poisoned(_) => {
                 let is_first = self.poisoned.send_if_modified(|known| {
@@ -133,7 +134,7 @@ impl Shell {
                 let now = self.clock.now().as_micros();
                 let last = self.troubled_at.load(Ordering::Relaxed);
                 if now >= last + TROUBLE_EVERY && self.troubled_at.swap(now, Ordering::Relaxed) == last {
-                    tracing::warn!(%error, "the journal did not take an append");
+                    tracing::warn!(%error, "the journal did not do what it was asked to");
                 }
             }
         }

@@ -219,7 +219,7 @@ impl Shell {
                 Input::Recalled { call, recalled: Box::new(Recalled { by_key, by_content }) }
             }
             Err(error) => {
-                tracing::warn!(%error, "the journal cannot be read");
+                self.troubled(&error);
                 Input::RecallFailed { call }
             }
         };

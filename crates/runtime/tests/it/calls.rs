@@ -214,3 +214,17 @@ async fn a_read_goes_on_through_another_caller_when_the_one_that_made_it_leaves(
     assert!(result(reply).0.contains("paid"));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
+
+//= G3
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_names_no_patience_hears_before_the_usual_client_gives_up() {
+    let bench = Bench::new();
+    for tool in ["wipe", "lookup_strict"] {
+        for _ in 0..3 {
+            bench.upstream.fault(Fault::Held);
+        }
+        let begun = tokio::time::Instant::now();
+        stop(bench.call(tool, "{}").await);
+        assert!(begun.elapsed() < Duration::from_secs(58), "{tool}: {:?}", begun.elapsed());
+    }
+}
