@@ -115,7 +115,8 @@ impl Seat {
         let mut command = Command::new(&server[0]);
         if let (Route::Readback | Route::Init | Route::Bare, Some(binary)) = (self.case.route, &self.programs.gateway) {
             command = Command::new(binary);
-            command.args(["wrap", "--config"]).arg(self.directory.path().join("wrap.yaml")).arg("--").arg(&server[0]);
+            let policy = self.directory.path().join("wrap.yaml");
+            command.args(["wrap", "--name", UPSTREAM, "--config"]).arg(policy).arg("--").arg(&server[0]);
             command.env("XDG_STATE_HOME", self.directory.path().join("state"));
         }
         command.args(&server[1..]).stderr(log(self.directory.path()));
