@@ -7,10 +7,12 @@ use crate::message;
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::SelectAll;
-use mcp::{envelope, splice};
+use mcp::{Envelope, envelope, splice};
 use runtime::{Arrival, Delivery};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Why a pipe is not served any more.
@@ -58,11 +60,13 @@ async fn serve(
     let mut own = conversation.own_stream();
     let mut exchanges: SelectAll<Exchange> = SelectAll::new();
     let stop = hub.stopping();
+    let mut on_their_way = OnTheirWay::default();
     let mut is_open = true;
     while is_open || !exchanges.is_empty() {
         tokio::select! {
             line = lines.next(), if is_open => match line? {
                 Line::Message(bytes) => {
+                    on_their_way.client_says(&bytes, hub.limits());
                     let exchange = conversation.receive(bytes, Origin::default());
                     if !exchange.is_nothing() {
                         exchanges.push(exchange);
@@ -71,32 +75,65 @@ async fn serve(
                 Line::TooLong => {
                     let error = envelope::Error::TooLarge(hub.limits().bytes);
                     let told = message::error(b"", error.code(), &error.to_string(), None);
-                    write(&mut output, &told, None).await?;
+                    write(&mut output, &told).await?;
                 }
                 Line::End => is_open = false,
             },
             // The last one that ends gives `None`.
             out = exchanges.next(), if !exchanges.is_empty() => if let Some(Out { message, delivery, .. }) = out {
-                write(&mut output, &message, delivery).await?;
+                write(&mut output, &message).await?;
+                on_their_way.extend(delivery);
             },
-            Some(message) = own.next() => write(&mut output, &message, None).await?,
+            Some(message) = own.next() => write(&mut output, &message).await?,
             () = stop.cancelled(), if is_open => is_open = false,
         }
     }
     Ok(())
 }
 
-async fn write(output: &mut (impl AsyncWrite + Unpin), message: &Bytes, delivery: Option<Delivery>) -> io::Result<()> {
+async fn write(output: &mut (impl AsyncWrite + Unpin), message: &Bytes) -> io::Result<()> {
     // A message that came over HTTP may hold line breaks between its members.
     let mut line = BytesMut::from(&splice::one_line(message)[..]);
     line.extend_from_slice(b"\n");
     output.write_all(&line).await?;
-    output.flush().await?;
-    if let Some(delivery) = delivery {
-        delivery.report(Arrival::Flushed);
-    }
-    Ok(())
+    output.flush().await
 }
+
+/// Answers that were handed to the pipe, until the client goes on from them.
+#[derive(Default)]
+struct OnTheirWay(VecDeque<(Instant, Delivery)>);
+
+impl OnTheirWay {
+    fn extend(&mut self, delivery: Option<Delivery>) {
+        let Some(mut delivery) = delivery else { return };
+        delivery.flushed();
+        self.0.push_back((Instant::now(), delivery));
+        while self.0.len() > ON_THEIR_WAY_MAX {
+            if let Some((_, oldest)) = self.0.pop_front() {
+                oldest.report(Arrival::Flushed);
+            }
+        }
+    }
+
+    /// A client that asks for something a while after an answer has read it. One that asks at once may have given up
+    /// just before the answer came, and its request has crossed it.
+    fn client_says(&mut self, bytes: &Bytes, limits: &mcp::Limits) {
+        let is_old = |(at, _): &(Instant, Delivery)| at.elapsed() >= GOES_ON_AFTER;
+        if !self.0.front().is_some_and(is_old) {
+            return;
+        }
+        let asks =
+            Envelope::parse(bytes.clone(), limits).is_ok_and(|message| message.kind() == envelope::Kind::Request);
+        while asks && self.0.front().is_some_and(is_old) {
+            if let Some((_, delivery)) = self.0.pop_front() {
+                delivery.report(Arrival::Seen);
+            }
+        }
+    }
+}
+
+const GOES_ON_AFTER: Duration = Duration::from_millis(100);
+const ON_THEIR_WAY_MAX: usize = 256;
 
 enum Line {
     Message(Bytes),

@@ -157,7 +157,7 @@ pub enum CallError {
 /// Reports what became of an answer. Dropping it without a word means that the answer was lost on the way.
 #[must_use]
 pub struct Delivery {
-    report: Option<Box<dyn FnOnce(Arrival) + Send>>,
+    report: Option<Box<dyn FnMut(Arrival) + Send>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,12 +170,20 @@ pub enum Arrival {
 }
 
 impl Delivery {
-    pub fn new(report: impl FnOnce(Arrival) + Send + 'static) -> Self {
+    pub fn new(report: impl FnMut(Arrival) + Send + 'static) -> Self {
         Self { report: Some(Box::new(report)) }
     }
 
+    /// The last byte was handed over. Dropping it from now on says that the connection has ended.
+    pub fn flushed(&mut self) {
+        if let Some(report) = &mut self.report {
+            report(Arrival::Flushed);
+        }
+    }
+
+    /// The last word about it.
     pub fn report(mut self, arrival: Arrival) {
-        if let Some(report) = self.report.take() {
+        if let Some(mut report) = self.report.take() {
             report(arrival);
         }
     }
@@ -189,7 +197,7 @@ impl std::fmt::Debug for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if let Some(report) = self.report.take() {
+        if let Some(mut report) = self.report.take() {
             report(Arrival::Lost);
         }
     }

@@ -42,7 +42,7 @@ impl Asked {
 
 impl Door {
     pub async fn answer(self: Arc<Self>, link: Arc<Link>, request: Request<Incoming>) -> Response<Body> {
-        let busy = link.begin();
+        let busy = link.begin(request.version());
         let (parts, incoming) = request.into_parts();
         let refused = match self.admit(parts) {
             Ok(Admitted::Mcp(asked)) => match asked.parts.method {

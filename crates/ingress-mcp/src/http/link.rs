@@ -3,6 +3,7 @@
 //! hyper flushes the transport only when its own buffer is empty, so a flush after an answer's body was taken means
 //! that the last byte was handed to the socket.
 
+use http::Version;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -23,6 +24,10 @@ pub(super) struct Link {
     /// Answers that are in hyper's buffer.
     written: Mutex<Vec<Delivery>>,
     any_written: AtomicBool,
+    /// HTTP/2: another request says nothing about the answers before it.
+    has_streams: AtomicBool,
+    /// Answers that were handed to the socket. What the client does next says whether it got them.
+    on_their_way: Mutex<Vec<Delivery>>,
 }
 
 impl Link {
@@ -32,11 +37,21 @@ impl Link {
             quiet_since: Mutex::new(Instant::now()),
             written: Mutex::default(),
             any_written: AtomicBool::new(false),
+            has_streams: AtomicBool::new(false),
+            on_their_way: Mutex::default(),
         })
     }
 
-    /// A request has arrived.
-    pub fn begin(self: &Arc<Self>) -> Busy {
+    /// A request has arrived. On a connection without streams a client asks again only when it has read the answer
+    /// before.
+    pub fn begin(self: &Arc<Self>, version: Version) -> Busy {
+        if version >= Version::HTTP_2 {
+            self.has_streams.store(true, Ordering::Relaxed);
+        }
+        let seen = std::mem::take(&mut *self.on_their_way.lock());
+        for delivery in seen {
+            delivery.report(Arrival::Seen);
+        }
         self.open.fetch_add(1, Ordering::Relaxed);
         Busy { link: Arc::clone(self) }
     }
@@ -49,8 +64,13 @@ impl Link {
     fn flushed(&self) {
         if self.any_written.swap(false, Ordering::AcqRel) {
             let written = std::mem::take(&mut *self.written.lock());
-            for delivery in written {
-                delivery.report(Arrival::Flushed);
+            for mut delivery in written {
+                if self.has_streams.load(Ordering::Relaxed) {
+                    delivery.report(Arrival::Flushed);
+                } else {
+                    delivery.flushed();
+                    self.on_their_way.lock().push(delivery);
+                }
             }
         }
     }

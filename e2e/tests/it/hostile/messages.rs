@@ -102,7 +102,7 @@ async fn unknown_methods_and_tools_are_protocol_errors() -> Result<()> {
         for method in ["no/such", "tools/cal", "cofferdam/resolve", ""] {
             let error = client.request(method, json!({})).await.err().with_context(|| method.to_owned())?;
             let testkit::client::Error::Rpc { code, .. } = error else { anyhow::bail!("{method}: {error}") };
-            assert!([-32601, -32600].contains(&code), "{method}: {code}");
+            assert!([-32601, -32600, -32020].contains(&code), "{method}: {code}");
         }
         let error = client.call("no_such_tool", json!({}), &CallOptions::default()).await.err();
         assert!(matches!(error, Some(testkit::client::Error::Rpc { code: -32602 | -32601, .. })), "{error:?}");
