@@ -1,5 +1,6 @@
 //! What upstreams last said of themselves, for the time when they say nothing.
 
+use crate::conversation::channel::parse;
 use crate::conversation::{List, entries};
 use bytes::Bytes;
 use mcp::headers::Declarations;
@@ -92,6 +93,18 @@ impl Known {
         self.mirrored.lock().get(upstream)?.get(tool).cloned()
     }
 
+    /// The headers that mirror arguments of a call to a stateless upstream.
+    pub fn mirrors(&self, upstream: &Name, message: &Bytes) -> Vec<(Name, String)> {
+        if self.mirrored.lock().get(upstream).is_none_or(HashMap::is_empty) {
+            return Vec::new();
+        }
+        let Ok(message) = parse(message.clone()) else { return Vec::new() };
+        let name = message.param_text(&["name"]).ok().flatten().filter(|_| message.is("tools/call"));
+        let Some(declared) = name.and_then(|name| self.mirrored(upstream, &name)) else { return Vec::new() };
+        let arguments = message.param(&["arguments"]).ok().flatten().unwrap_or(b"{}");
+        declared.headers(arguments).into_iter().map(|(name, value)| (name.into(), value)).collect()
+    }
+
     pub fn was_silent(&self, upstream: &Name) {
         self.silent.lock().insert(Arc::clone(upstream), Instant::now());
     }
@@ -99,5 +112,34 @@ impl Known {
     /// Would waiting for it be waiting for nothing?
     pub fn is_silent(&self, upstream: &Name) -> bool {
         self.silent.lock().get(upstream).is_some_and(|since| since.elapsed() < SILENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(tools: &str) -> Bytes {
+        format!(r#"{{"tools":[{tools}]}}"#).into()
+    }
+
+    fn mirrors(known: &Known, arguments: &str) -> Vec<(String, String)> {
+        let call = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"pay","arguments":{arguments}}}}}"#
+        );
+        let mirrors = known.mirrors(&"shop".into(), &call.into());
+        mirrors.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    }
+
+    #[test]
+    fn calls_carry_the_headers_that_the_newest_list_wants() {
+        let (known, shop) = (Known::default(), Name::from("shop"));
+        let wants = r#"{"name":"pay","inputSchema":{"type":"object","properties":{"to":{"type":"string","x-mcp-header":"To"}}}}"#;
+        assert_eq!(mirrors(&known, r#"{"to":"ann"}"#), []);
+        known.tools(&shop, &page(wants));
+        assert_eq!(mirrors(&known, r#"{"to":"ann"}"#), [("mcp-param-to".to_owned(), "ann".to_owned())]);
+        assert_eq!(mirrors(&known, "{}"), []);
+        known.tools(&shop, &page(r#"{"name":"pay","inputSchema":{"type":"object"}}"#));
+        assert_eq!(mirrors(&known, r#"{"to":"ann"}"#), [], "it wants none any more");
     }
 }

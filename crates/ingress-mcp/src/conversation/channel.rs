@@ -147,9 +147,12 @@ impl Channel {
         self.send(message, RequestOptions::default()).await
     }
 
-    async fn send(&self, message: Bytes, options: RequestOptions) -> Result<Envelope, Failure> {
+    async fn send(&self, message: Bytes, mut options: RequestOptions) -> Result<Envelope, Failure> {
         let session =
             self.session.get().ok_or_else(|| Failure::new(FailureKind::NotSent, "the session is not open"))?;
+        if session.is_stateless() {
+            options.headers.extend(self.core.known.mirrors(&self.upstream, &message));
+        }
         parse(session.request(message, options).await?)
     }
 
