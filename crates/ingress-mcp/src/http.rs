@@ -117,7 +117,6 @@ async fn accept(
                 continue;
             }
         };
-        //= S-07
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             turn_away(stream);
             continue;

@@ -8,7 +8,6 @@ use http_body_util::BodyExt;
 use std::time::Duration;
 
 /// Reads it whole. What came in one piece is not copied.
-//= S-07
 pub(super) async fn whole<B>(body: B, max: usize, timeout: Duration) -> Result<Bytes, Refusal>
 where
     B: HttpBody<Data = Bytes> + Unpin,

@@ -106,7 +106,6 @@ impl Replay {
     }
 
     /// Numbers a message and keeps it; gives it as it goes over the wire.
-    //= S-07
     pub fn record(&self, flow: u32, message: &[u8], last: bool) -> Bytes {
         let Kept { events_max, bytes_max, bytes_total_max } = self.pool.kept;
         let mut state = self.state.lock();
