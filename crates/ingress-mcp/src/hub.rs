@@ -239,11 +239,34 @@ impl Book {
         if self.sessions.len() + self.shared.len() < max {
             return Ok(());
         }
-        // One that nobody uses at this moment, the stalest first.
-        let stalest = self.all().into_iter().filter_map(|one| Some((one.idle()?, one))).max_by_key(|(idle, _)| *idle);
-        let (_, stalest) = stalest.ok_or(Refused::TooMany)?;
+        let stalest = self.stalest().ok_or(Refused::TooMany)?;
         stalest.close();
         self.forget_closed();
         Ok(())
     }
+
+    /// Of the caller that has the most, the one that was not used for longest: who floods the door pays for it.
+    fn stalest(&self) -> Option<Arc<Conversation>> {
+        let mut held: HashMap<&Caller, Held<'_>> = HashMap::new();
+        for one in self.sessions.values().chain(self.shared.values()) {
+            let held = held.entry(one.caller()).or_default();
+            held.count += 1;
+            if let Some(idle) = one.idle()
+                && held.stalest.is_none_or(|(longest, _)| idle > longest)
+            {
+                held.stalest = Some((idle, one));
+            }
+        }
+        let most = held.into_values().filter(|held| held.stalest.is_some()).max_by_key(|held| held.count)?;
+        most.stalest.map(|(_, one)| Arc::clone(one))
+    }
+}
+
+/// What one caller has of the conversations.
+#[derive(Default)]
+struct Held<'b> {
+    count: usize,
+    /// The one that was idle longest.
+    stalest: Option<(Duration, &'b Arc<Conversation>)>,
+}
 }

@@ -9,7 +9,8 @@ pub struct Settings {
     pub gateway: Implementation,
     /// Of one message of a client.
     pub limits: mcp::Limits,
-    /// Conversations at once; beyond it the one that was idle longest ends, or the new one is refused.
+    /// Conversations at once; beyond it the one ends that was idle longest, of the caller that has the most, or the new
+    /// one is refused.
     pub sessions_max: usize,
     /// Requests of one client at once.
     pub requests_max: usize,

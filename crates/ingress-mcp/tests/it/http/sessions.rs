@@ -106,6 +106,22 @@ async fn thousands_of_abandoned_sessions_push_each_other_out_and_never_one_that_
 }
 
 #[tokio::test]
+async fn a_principal_that_floods_pushes_out_its_own_sessions_only() {
+    let settings = Settings { sessions_max: 20, ..Settings::default() };
+    let gateway = Setup { settings, principals: vec!["ann", "bob"], ..Setup::default() }.start().await;
+    let token = |name: &str| format!("Bearer {name}-token");
+    let begun = gateway.ask(Ask::post("/mcp/shop", INITIALIZE).with("Authorization", &token("ann"))).await;
+    let quiet = begun.header("mcp-session-id").expect("a session").to_owned();
+    let mut client = gateway.client().await;
+    for _ in 0..100 {
+        let begun = client.ask(Ask::post("/mcp/shop", INITIALIZE).with("Authorization", &token("bob"))).await;
+        assert_eq!(begun.status, 200);
+    }
+    let answered = gateway.ask(post(&quiet, &read(1, "a")).with("Authorization", &token("ann"))).await;
+    assert_eq!(answered.status, 200, "it was idle for longest, but is not one too many");
+}
+
+#[tokio::test]
 async fn a_session_that_is_idle_for_too_long_ends() {
     let settings = Settings { idle: Duration::from_millis(50), ..Settings::default() };
     let gateway = Setup { settings, ..Setup::default() }.start().await;
