@@ -269,4 +269,3 @@ struct Held<'b> {
     /// The one that was idle longest.
     stalest: Option<(Duration, &'b Arc<Conversation>)>,
 }
-}
