@@ -30,7 +30,8 @@ pub fn release(result: &Bytes, step: StepId, run: &str, released: &Released<'_>)
         return result;
     }
     let mut edits = Edits::of(&document);
-    let guard = guard_released(step, run, released);
+    let failed = root.get("isError").is_some_and(|said| said.kind() == ItemKind::Bool(true));
+    let guard = guard_released(step, run, released, failed);
     edits.set_under(&["_meta"], &[("cofferdam/guard", guard.as_bytes())]);
     // At the end: clients and models that read the first item read what the tool said.
     if let (Some(notice), Some(content)) = (released.notice, root.get("content"))

@@ -103,6 +103,15 @@ fn an_ordinary_result_keeps_every_byte() {
     assert_eq!(release(&result, StepId([1; 16]), "r", &released(None, false)), result);
 }
 
+//= G3
+#[test]
+fn a_replayed_failure_does_not_claim_that_it_was_done() {
+    let result = Bytes::from_static(br#"{"content":[{"type":"text","text":"no"}],"isError":true}"#);
+    let told = release(&result, StepId([1; 16]), "r", &released(Some("answer of step 9"), true));
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains(r#""executed":"unknown""#) && !told.contains(r#""executed":"yes""#), "{told}");
+}
+
 #[test]
 fn a_replay_says_so_behind_what_the_tool_said() {
     let result = Bytes::from_static(br#"{"content":[{"type":"text","text":"done"}],"structuredContent":{"id":1.0}}"#);
