@@ -126,7 +126,7 @@ pub struct Wrap {
     /// A policy; without it every tool that its name does not make harmless counts as destructive
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What the policy calls the server; else a name made of the command
+    /// What the policy calls the server; else the entry with this command, the only one, or a name made of the command
     #[arg(long)]
     pub name: Option<String>,
     /// Worker threads; else two

@@ -11,28 +11,18 @@ use crate::exit::{Exit, Failed};
 use crate::output::Out;
 use crate::place::{self, AdminAt};
 use ingress_mcp::{Caller, Scope};
-use policy::{Policy, Upstream, init::upstream_name};
+use policy::{Expanded, Policy, Problems, Transport, Upstream, init::upstream_name};
 use std::sync::Arc;
 use upstream::Environment;
 use vocab::Name;
 
 pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
     let mut signals = Signals::listen()?;
-    let wish = wanted.name.clone().unwrap_or_else(|| words::program(&wanted.server));
-    let name = Name::from(upstream_name(&wish, &[]));
-    let upstream = Upstream::command(Arc::clone(&name), wanted.server.clone());
-    let policy = match &wanted.config {
-        None => Policy::default_with(vec![upstream]),
-        Some(file) => {
-            let parsed =
-                Policy::parse_with(&place::read(file)?, &file.display().to_string(), &place::variable, vec![upstream]);
-            match parsed {
-                Ok(policy) => policy,
-                Err(problems) => {
-                    out.note(problems.render().trim_end());
-                    return Ok(Exit::Wrong);
-                }
-            }
+    let (name, policy) = match read(&wanted)? {
+        Ok(read) => read,
+        Err(problems) => {
+            out.note(problems.render().trim_end());
+            return Ok(Exit::Wrong);
         }
     };
     for warning in policy.warnings() {
@@ -76,4 +66,48 @@ pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
         served.end().await;
     }
     Ok(exit)
+}
+
+/// What the policy calls the wrapped server, and the policy with it.
+type Read = (Name, Policy);
+
+fn read(wanted: &Wrap) -> Result<Result<Read, Problems>, Failed> {
+    let wish = wanted.name.clone().unwrap_or_else(|| words::program(&wanted.server));
+    let guess = Name::from(upstream_name(&wish, &[]));
+    let server = |name: &Name| Upstream::command(Arc::clone(name), wanted.server.clone());
+    let Some(file) = &wanted.config else {
+        return Ok(Ok((Arc::clone(&guess), Policy::default_with(vec![server(&guess)]))));
+    };
+    let (text, shown) = (place::read(file)?, file.display().to_string());
+    let parse = |given| Policy::parse_with(&text, &shown, &place::variable, given);
+    let name = match (parse(Vec::new()), &wanted.name) {
+        (Err(problems), _) => return Ok(Err(problems)),
+        (Ok(written), None) => named_in(&written, &wanted.server).unwrap_or(guess),
+        (Ok(_), Some(_)) => guess,
+    };
+    let mut policy = match parse(vec![server(&name)]) {
+        Ok(policy) => policy,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    // The command line says what runs; environment and folder of the file's entry stay.
+    let command = wanted.server.iter().cloned().map(Expanded::literal).collect();
+    if let Some(upstream) = policy.upstreams.iter_mut().find(|upstream| upstream.name == name) {
+        let (env, cwd) = match &upstream.transport {
+            Transport::Stdio { env, cwd, .. } => (env.clone(), cwd.clone()),
+            Transport::Http { .. } => (Vec::new(), None),
+        };
+        upstream.transport = Transport::Stdio { command, env, cwd };
+    }
+    Ok(Ok((name, policy)))
+}
+
+/// The upstream of the file that runs the same command, else its only one.
+fn named_in(policy: &Policy, server: &[String]) -> Option<Name> {
+    let runs = |upstream: &&Upstream| match &upstream.transport {
+        Transport::Stdio { command, .. } => command.iter().map(Expanded::expose).eq(server.iter().map(String::as_str)),
+        Transport::Http { .. } => false,
+    };
+    let same = policy.upstreams.iter().find(runs);
+    let only = || policy.upstreams.first().filter(|_| policy.upstreams.len() == 1);
+    same.or_else(only).map(|upstream| Arc::clone(&upstream.name))
 }

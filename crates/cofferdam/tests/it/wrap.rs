@@ -99,12 +99,13 @@ async fn a_second_window_takes_the_next_slot_and_neither_hears_of_the_other() ->
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_speaks_of_the_wrapped_server_by_its_name() -> Tested {
     let desk = Desk::new()?;
-    let policy = "tools:\n  - match: shop.issue_refund\n    effect: destructive\n    target: string(args.order_id)\n    \
+    let policy = "upstreams:\n  shop: { mcp: { command: [elsewhere] } }\ntools:\n  - match: shop.issue_refund\n    effect: destructive\n    target: string(args.order_id)\n    \
                   readback:\n      read: shop.list_refunds\n      args: '{\"order_id\": args.order_id}'\n      \
                   expect: 'found(read, args) > found(pre, args)'\n";
     desk.write("wrap.yaml", policy)?;
     let config = desk.path("wrap.yaml").display().to_string();
-    let window = client(&desk, &["--config", &config, "--name", "shop"]).await?;
+    // The only upstream of the file is meant, and what runs is what the command line says.
+    let window = client(&desk, &["--config", &config]).await?;
     window.tools().await?;
     window.call("issue_refund", json!({ "order_id": 1, "amount": 5 }), &CallOptions::default()).await?;
     let place = journals(&desk)?.first().ok_or("no journal")?.display().to_string();
