@@ -228,3 +228,44 @@ async fn a_caller_that_names_no_patience_hears_before_the_usual_client_gives_up(
         assert!(begun.elapsed() < Duration::from_secs(58), "{tool}: {:?}", begun.elapsed());
     }
 }
+
+/// Every way in which a call can end, one for each number.
+async fn end(bench: &Bench, request: Request, way: usize) {
+    match way {
+        0 => drop(bench.ask(request).await),
+        1 => drop(bench.undelivered(request).await),
+        2 => drop(bench.start(request)),
+        3 => {
+            let mut pending = bench.start(request);
+            pending.cancel();
+            drop(answer(&mut pending).await);
+        }
+        4 => {
+            let mut pending = bench.start(request);
+            drop(tokio::time::timeout(Duration::from_millis(1), answer(&mut pending)).await);
+        }
+        _ => {
+            let (_, delivery) = bench.undelivered(request).await;
+            delivery.report(Arrival::Flushed);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_a_call_ends_its_session_is_let_go() {
+    let bench = Bench::new();
+    for tool in ["look", "pay", "note", "pay_counted"] {
+        for way in 0..6 {
+            let (request, session) = bench.request_on(tool, &format!(r#"{{"account":"{tool}{way}"}}"#));
+            let session = {
+                let weak = std::sync::Arc::downgrade(&session);
+                drop(session);
+                weak
+            };
+            end(&bench, request, way).await;
+            tokio::time::sleep(Duration::from_secs(180)).await;
+            assert_eq!(session.strong_count(), 0, "{tool}, way {way}");
+        }
+    }
+    assert_eq!(bench.runtime.health().steps, 0);
+}
