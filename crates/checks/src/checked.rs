@@ -40,6 +40,9 @@ impl<T> Deref for Checked<T> {
 /// The arguments of a call: strict JSON, an object, valid against the tool's input schema where it has a usable one.
 /// The value that was judged comes back beside the bytes, so that nobody parses twice.
 ///
+/// Many clients send `null` for an optional argument that is left out, and the specification counts on it; such a call
+/// is judged as if it were. The tool gets what was sent.
+///
 /// # Errors
 /// The first thing that is wrong.
 //= S-17
@@ -53,10 +56,22 @@ pub fn check_arguments(
     if !value.is_object() {
         return Err(Finding::new(crate::Rule::Shape, "", "arguments must be an object"));
     }
-    if let Some(schema) = schema {
-        schema.validate(&value)?;
+    if let Some(schema) = schema
+        && let Err(finding) = schema.validate(&value)
+        && !fits_without_nulls(schema, &value)
+    {
+        return Err(finding);
     }
     Ok((Checked::new(args), value))
+}
+
+fn fits_without_nulls(schema: &Schema, value: &Value) -> bool {
+    let Value::Object(members) = value else { return false };
+    if !members.values().any(Value::is_null) {
+        return false;
+    }
+    let rest = members.iter().filter(|(_, member)| !member.is_null());
+    schema.validate(&Value::Object(rest.map(|(name, member)| (name.clone(), member.clone())).collect())).is_ok()
 }
 
 #[cfg(test)]
@@ -79,6 +94,17 @@ mod tests {
         assert_eq!(check(r#"{"amount":5}"#, AMOUNT), Ok(()));
         assert_eq!(check(r#"{"amount":"5"}"#, AMOUNT), Err(Rule::Schema));
         assert_eq!(check("[]", AMOUNT), Err(Rule::Shape));
+    }
+
+    //= S-17
+    #[test]
+    fn null_for_an_argument_that_may_be_left_out_is_one_that_is_left_out() {
+        const NOTED: &str = r#"{"type":"object","properties":{"amount":{"type":"integer"},"note":{"type":"string"}},
+            "required":["amount"],"additionalProperties":false}"#;
+        assert_eq!(check(r#"{"amount":5,"note":null}"#, NOTED), Ok(()));
+        assert_eq!(check(r#"{"amount":null,"note":"x"}"#, NOTED), Err(Rule::Schema), "this one is needed");
+        assert_eq!(check(r#"{"amount":"5","note":null}"#, NOTED), Err(Rule::Schema), "the rest is judged as ever");
+        assert_eq!(check(r#"{"amount":5,"note":{"in":null}}"#, NOTED), Err(Rule::Schema));
     }
 
     //= S-26

@@ -89,6 +89,11 @@ impl Known {
         }
     }
 
+    /// Was its list of tools seen at all?
+    pub fn has_tools(&self, upstream: &Name) -> bool {
+        self.mirrored.lock().contains_key(upstream)
+    }
+
     pub fn mirrored(&self, upstream: &Name, tool: &str) -> Option<Declarations> {
         self.mirrored.lock().get(upstream)?.get(tool).cloned()
     }

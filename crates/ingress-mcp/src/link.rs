@@ -2,7 +2,7 @@
 
 use crate::conversation::channel::{Channel, parse};
 use crate::conversation::flight::Flight;
-use crate::conversation::{Conversation, result_of};
+use crate::conversation::{Conversation, List, result_of};
 use crate::message::quoted;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -55,7 +55,13 @@ impl Call {
     async fn send(&self, attempt: Attempt) -> Result<Bytes, Failure> {
         let channel = self.open().await?;
         let message = self.message_of(&channel, &attempt)?;
-        let options = RequestOptions { headers: attempt.headers, timeout: None };
+        let mut headers = attempt.headers;
+        if channel.is_stateless() {
+            let tool = self.message.param_text(&["name"]).ok().flatten().unwrap_or_default();
+            let args = attempt.args.as_deref().or_else(|| self.message.param(&["arguments"]).ok().flatten());
+            headers.extend(self.mirrored(&channel, &tool, args.unwrap_or(b"{}")).await);
+        }
+        let options = RequestOptions { headers, timeout: None };
         self.conversation.level_for(&self.flight, &channel).await;
         let sent = channel.exchange(&self.conversation, &self.flight, message, options);
         let response = tokio::select! {
@@ -95,8 +101,25 @@ impl Call {
             Some(channel) => channel,
             None => self.open().await?,
         };
-        let response = self.conversation.ask_own(&channel, "tools/call", &call_params(&tool, &args)).await?;
+        let headers = match channel.is_stateless() {
+            true => self.mirrored(&channel, &tool, &args).await,
+            false => Vec::new(),
+        };
+        let (params, options) = (call_params(&tool, &args), RequestOptions { headers, timeout: None });
+        let response = self.conversation.ask_own(&channel, "tools/call", &params, options).await?;
         result_of(&response)
+    }
+
+    /// The headers that this tool of a stateless upstream wants to see its arguments in. Without them the upstream
+    /// refuses the call, so its tools have to be known; a list that does not come is not waited for longer.
+    async fn mirrored(&self, channel: &Arc<Channel>, tool: &str, args: &[u8]) -> Vec<(Name, String)> {
+        let core = &self.conversation.core;
+        if !core.known.has_tools(&self.upstream) {
+            let listed = self.conversation.fetch(channel, List::Tools);
+            drop(tokio::time::timeout(core.settings.upstream_wait, listed).await);
+        }
+        let declared = core.known.mirrored(&self.upstream, tool).unwrap_or_default();
+        declared.headers(args).into_iter().map(|(name, value)| (name.into(), value)).collect()
     }
 }
 

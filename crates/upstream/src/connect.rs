@@ -151,6 +151,8 @@ fn questions(config: &Config, options: &ConnectOptions) -> VecDeque<Question> {
     }
     let callers = match (&options.initialize, options.revision) {
         (None, Some(revision)) => Era::of(revision),
+        // Nobody's own era: the newer one, where an older server answers it at once.
+        (None, None) if matches!(config.transport, Transport::Http { .. }) => Era::Stateless,
         // Servers of the stateless era answer a handshake in words; some older ones answer nothing but a handshake.
         _ => Era::Session,
     };

@@ -13,7 +13,7 @@ pub fn not_sent(detail: &str) -> Failure {
 
 /// A JSON-RPC error that came instead of an answer, or with a status that is no success.
 pub fn rpc(error: &[u8], status: Option<u16>) -> Failure {
-    let code = code::of(error);
+    let code = code::telling(error);
     let kind = match status {
         // These say that nothing ran whatever the body says; a code that says so too is more telling.
         Some(status @ (401 | 403 | 404 | 405 | 413 | 415 | 421 | 429)) if !code::is_refusal(code) => {
@@ -21,9 +21,10 @@ pub fn rpc(error: &[u8], status: Option<u16>) -> Failure {
         }
         _ => FailureKind::Rpc { code, status },
     };
+    let said = code::of(error);
     let detail = match status {
-        Some(status) => format!("the upstream answered with error {code} and HTTP status {status}"),
-        None => format!("the upstream answered with error {code}"),
+        Some(status) => format!("the upstream answered with error {said} and HTTP status {status}"),
+        None => format!("the upstream answered with error {said}"),
     };
     Failure { rpc_error: Some(bytes::Bytes::copy_from_slice(error)), ..Failure::new(kind, detail) }
 }

@@ -142,9 +142,9 @@ impl Channel {
     }
 
     /// A request of the gateway's own, under an id of its own.
-    pub async fn ask(&self, id: &[u8], message: Bytes) -> Result<Envelope, Failure> {
+    pub async fn ask(&self, id: &[u8], message: Bytes, options: RequestOptions) -> Result<Envelope, Failure> {
         debug_assert!(message.windows(id.len()).any(|part| part == id));
-        self.send(message, RequestOptions::default()).await
+        self.send(message, options).await
     }
 
     async fn send(&self, message: Bytes, mut options: RequestOptions) -> Result<Envelope, Failure> {

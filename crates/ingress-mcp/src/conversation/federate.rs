@@ -16,6 +16,7 @@ use mcp::bridge::{self, Filter};
 use mcp::{Envelope, Kind, Revision, json, meta, splice, views};
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use upstream::RequestOptions;
 use vocab::Name;
 
 impl Conversation {
@@ -219,7 +220,8 @@ impl Conversation {
         let channels = self.reach_all(&flight.hello).await;
         let mut all = Vec::new();
         for channel in channels.iter().filter(|channel| channel.has(&["tasks", "list"])) {
-            let listed = tokio::time::timeout(wait, self.ask_own(channel, "tasks/list", b"{}")).await;
+            let listed =
+                tokio::time::timeout(wait, self.ask_own(channel, "tasks/list", b"{}", RequestOptions::default())).await;
             let Some(result) = listed.ok().and_then(Result::ok).and_then(|response| response.body_bytes()) else {
                 continue;
             };

@@ -147,6 +147,8 @@ pub fn answer(flight: &Flight, channel: &Channel, response: &Envelope) -> Answer
             Ok(None) => bridge::error_to_stateless(&body),
             Err(error) => Err(error),
         },
+        // Which revisions are spoken here is the gateway's to say, whatever stands behind it.
+        (true, true, Kind::Response) if flight.method() == "server/discover" => super::handshake::spoken_here(&body),
         _ => Ok(body),
     };
     match translated {

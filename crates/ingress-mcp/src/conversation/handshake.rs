@@ -37,12 +37,22 @@ impl Conversation {
 
     /// The answer to a `server/discover` where the upstream has none of its own.
     pub(super) fn discovered(flight: &Flight, channel: &Channel) -> Answer {
-        let versions: Vec<Revision> = Revision::ALL.into_iter().rev().collect();
-        match bridge::discover_result(&channel.handshake(), &versions) {
+        match bridge::discover_result(&channel.handshake(), &spoken()) {
             Ok(result) => flight.result(&result),
             Err(error) => flight.malformed(&error),
         }
     }
+}
+
+/// The revisions of this door, latest first.
+fn spoken() -> Vec<Revision> {
+    Revision::ALL.into_iter().rev().collect()
+}
+
+/// A stateless upstream's own answer to `server/discover`, with the revisions that this door speaks.
+pub(super) fn spoken_here(result: &Bytes) -> Result<Bytes, json::Error> {
+    let versions: Vec<Vec<u8>> = spoken().iter().map(|one| json::quote(one.as_str())).collect();
+    splice::set(result, &["supportedVersions"], &[b"[", &versions.join(&b","[..])[..], b"]"].concat())
 }
 
 /// The handshake of an upstream for a client of the session era, and the revision that they share with us between.

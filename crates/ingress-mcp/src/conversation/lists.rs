@@ -16,6 +16,7 @@ use mcp::names::Names;
 use mcp::{Envelope, json, splice};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use upstream::RequestOptions;
 use vocab::{Failure, FailureKind, Name};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,7 +95,7 @@ impl Conversation {
         let mut cursor: Option<String> = None;
         while pages.len() < PAGES_MAX {
             let params = cursor.as_deref().map_or("{}".into(), |at| format!(r#"{{"cursor":{}}}"#, quoted(at)));
-            let response = self.ask_own(channel, list.method(), params.as_bytes()).await?;
+            let response = self.ask_own(channel, list.method(), params.as_bytes(), RequestOptions::default()).await?;
             let result = result_of(&response)?;
             if list == List::Tools {
                 self.core.guard.learn(&channel.upstream, &result);
@@ -125,6 +126,7 @@ impl Conversation {
         channel: &Arc<Channel>,
         method: &str,
         params: &[u8],
+        options: RequestOptions,
     ) -> Result<Envelope, Failure> {
         let id = self.fresh_id(self.next());
         let message = super::channel::parse(request(&id, method, params))?;
@@ -136,7 +138,7 @@ impl Conversation {
         } else {
             message.into_bytes()
         };
-        channel.ask(&id, message).await
+        channel.ask(&id, message, options).await
     }
 
     /// One page of the lists of all upstreams.
@@ -322,7 +324,7 @@ pub fn result_of(response: &Envelope) -> Result<Bytes, Failure> {
     if response.kind() == mcp::Kind::Response {
         return Ok(body);
     }
-    let code = mcp::code::of(&body);
+    let code = mcp::code::telling(&body);
     let mut failure = Failure::new(FailureKind::Rpc { code, status: None }, "the upstream answers with an error");
     failure.rpc_error = Some(body);
     Err(failure)

@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use upstream::RequestOptions;
 use vocab::Name;
 
 /// Resources that one client may subscribe to.
@@ -163,7 +164,7 @@ impl Conversation {
         let message = request(&id, method, params);
         let channel = Arc::clone(channel);
         self.core.tasks.spawn(async move {
-            if let Err(failure) = channel.ask(&id, message).await {
+            if let Err(failure) = channel.ask(&id, message, RequestOptions::default()).await {
                 tracing::debug!(upstream = %channel.upstream, why = %failure.detail, "a wish was not heard");
             }
         });
@@ -185,7 +186,7 @@ impl Conversation {
         let id = self.fresh_id(self.next());
         let message = request(&id, "logging/setLevel", &[b"{\"level\":", &text[..], b"}"].concat());
         let wait = self.core.settings.upstream_wait;
-        if tokio::time::timeout(wait, channel.ask(&id, message)).await.is_err() {
+        if tokio::time::timeout(wait, channel.ask(&id, message, RequestOptions::default())).await.is_err() {
             tracing::debug!(upstream = %channel.upstream, "the upstream did not take the log level in time");
         }
     }
@@ -385,7 +386,7 @@ async fn listen(conversation: Weak<Conversation>, channel: Weak<Channel>, filter
             return;
         }
         let ended = tokio::select! {
-            ended = session.request(message, upstream::RequestOptions::default()) => ended,
+            ended = session.request(message, RequestOptions::default()) => ended,
             () = stop.cancelled() => {
                 // Over HTTP the stream is closed with the request; on a pipe it has to be said.
                 let params = format!(r#"{{"requestId":{}}}"#, String::from_utf8_lossy(&id));

@@ -135,6 +135,25 @@ async fn a_stop_does_not_wait_for_ever() {
     assert!(client.is_closed().await);
 }
 
+//= S-23
+#[tokio::test]
+async fn a_client_that_asks_again_on_its_connection_has_seen_the_answer_before() {
+    let gateway = gateway().await;
+    let session = gateway.session().await;
+    gateway.world.release();
+    let mut client = gateway.client().await;
+    assert_eq!(client.ask(post(&session, &pay(1))).await.status, 200);
+    gateway.world.until("Flushed").await;
+    let mut another = gateway.client().await;
+    assert_eq!(another.ask(post(&session, &read(2, "a"))).await.status, 200);
+    assert_eq!(gateway.world.noted("Seen"), 0, "another connection says nothing about this one");
+    assert_eq!(client.ask(post(&session, &read(3, "a"))).await.status, 200);
+    gateway.world.until("Seen").await;
+    assert_eq!(gateway.world.noted("Seen"), 1);
+    assert_eq!(client.ask(post(&session, &read(4, "a"))).await.status, 200);
+    assert_eq!((gateway.world.noted("Seen"), gateway.world.noted("Lost")), (1, 0), "and each answer once");
+}
+
 #[tokio::test]
 async fn http_2_is_spoken_on_the_same_port() {
     let gateway = gateway().await;
@@ -162,6 +181,7 @@ async fn http_2_is_spoken_on_the_same_port() {
     gateway.world.until("Flushed").await;
     let foreign = sender.send_request(request("evil.test", pay(2), Some(&session))).await.expect("an answer");
     assert_eq!(foreign.status().as_u16(), 403);
+    assert_eq!(gateway.world.noted("Seen"), 0, "requests of one connection of HTTP/2 do not wait for each other");
     gateway.stop.cancel();
     timeout(LONG, driven).await.expect("it ends").expect("no panic").expect("no error");
 }
