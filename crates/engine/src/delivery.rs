@@ -21,6 +21,8 @@ pub(crate) struct Release {
     step: StepId,
     due: Instant,
     flushed: bool,
+    /// The tool's own word, not a stop of ours.
+    receipt: bool,
 }
 
 /// Deliveries whose note may not be in the journal yet, of steps that have left memory.
@@ -50,16 +52,21 @@ impl Noted {
 }
 
 impl Engine {
-    pub(crate) fn await_arrival(&mut self, now: Instant, call: CallId, step: StepId) {
+    pub(crate) fn await_arrival(&mut self, now: Instant, call: CallId, step: StepId, receipt: bool) {
         let Some(live) = self.table.get_mut(step) else { return };
         live.holds += 1;
         let due = now + SILENCE;
         self.swap_timer(None, Some(due), Timer::Release(call));
-        self.releases.insert(call, Release { step, due, flushed: false });
+        self.releases.insert(call, Release { step, due, flushed: false, receipt });
     }
 
     pub(crate) fn arrived(&mut self, now: Instant, call: CallId, arrival: Arrival) {
         let Some(release) = self.releases.get_mut(&call) else { return };
+        let arrival = match arrival {
+            // A client that is stopped and asks on at once has not gone on from it: most try the same again.
+            Arrival::Seen if !release.receipt => Arrival::Flushed,
+            other => other,
+        };
         match arrival {
             Arrival::Flushed if !release.flushed => {
                 let old = release.due;

@@ -130,7 +130,7 @@ impl Engine {
             };
             self.out.push_back(Output::Reply { call, reply });
             if is_mutation {
-                self.await_arrival(now, call, id);
+                self.await_arrival(now, call, id, true);
             }
         }
     }

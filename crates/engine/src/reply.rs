@@ -122,12 +122,13 @@ impl Engine {
         let Some(live) = self.table.get(id) else { return };
         let is_mutation = live.is_mutation();
         let reply = of(live, manner);
+        let receipt = !matches!(reply, Reply::Stop(_));
         if let Reply::Stop(stop) = &reply {
             self.out.push_back(Output::Report(Report::Stopped { step: id, code: stop.code }));
         }
         self.out.push_back(Output::Reply { call, reply });
         if is_mutation {
-            self.await_arrival(now, call, id);
+            self.await_arrival(now, call, id, receipt);
         }
     }
 

@@ -288,3 +288,23 @@ fn an_unknown_twin_that_nobody_can_resolve_is_told_at_the_end() {
     assert_eq!(world.stop(second).earlier, Some(step(first)));
     assert_eq!(world.sends.len(), 1);
 }
+
+//= S-23
+#[test]
+fn a_client_that_is_stopped_and_tries_again_at_once_is_answered_by_the_old_step() {
+    let ask = Ask { structured: true, ..Ask::of(exact(Effect::Write)) };
+    let mut world = World::new();
+    let first = world.ask(&ask);
+    world.fail(FailureKind::Eof);
+    world.judge(Judgement::Applied);
+    world.arrive(first, Arrival::Flushed);
+    world.arrive(first, Arrival::Seen);
+    let again = world.ask(&ask);
+    assert_eq!(world.told(again), "applied_no_receipt yes");
+    assert_eq!(world.sends.len(), 1);
+    // After two quiet seconds it is a wish of its own, which the policy judges.
+    world.arrive(again, Arrival::Flushed);
+    world.seconds(3);
+    world.ask(&ask);
+    assert_eq!(world.sends.len(), 2);
+}

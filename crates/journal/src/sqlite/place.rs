@@ -3,10 +3,16 @@
 use crate::Error;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the lock of a process that is gone is waited for.
+const ORPHAN_TRIES: u32 = 300;
+const ORPHAN_PAUSE: Duration = Duration::from_millis(10);
 
 /// The files of one journal. A directory holds `journal.db`, `journal.lock` and `journal.mark`; a path that names a
 /// `.db` file keeps its own name.
@@ -69,19 +75,24 @@ impl Place {
             .mode(0o600)
             .open(&path)
             .map_err(|error| io("open the lock", &error))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                // Only for the message: an unreadable pid changes nothing.
-                drop(Read::by_ref(&mut file).take(32).read_to_string(&mut holder));
-                let holder = match holder.trim().parse::<u32>() {
-                    Ok(pid) => format!("process {pid}"),
-                    Err(_) => "another process".to_owned(),
-                };
-                return Err(Error::Locked(format!("{holder} uses {}", self.file.display())));
+        let mut tries = 0;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(Error::Locked(error.to_string())),
             }
-            Err(error) => return Err(Error::Locked(error.to_string())),
+            let holder = holder(&mut file);
+            // A process that was killed while it started a child: until that child runs its own program, it holds what
+            // its parent held.
+            if tries < ORPHAN_TRIES && holder.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH)) {
+                tries += 1;
+                std::thread::sleep(ORPHAN_PAUSE);
+                continue;
+            }
+            let holder =
+                holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {}", pid.as_raw_nonzero()));
+            return Err(Error::Locked(format!("{holder} uses {}", self.file.display())));
         }
         let mut write = || {
             file.set_len(0)?;
@@ -92,6 +103,14 @@ impl Place {
         drop(write());
         Ok(Lock { _file: file })
     }
+}
+
+/// The process that wrote itself into the lock; an unreadable one is `None`.
+fn holder(file: &mut File) -> Option<Pid> {
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
+    Read::by_ref(file).take(32).read_to_string(&mut text).ok()?;
+    Pid::from_raw(text.trim().parse().ok()?)
 }
 
 /// The right to write; given up when dropped.

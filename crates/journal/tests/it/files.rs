@@ -5,6 +5,7 @@ use journal::contract::Rig;
 use journal::contract::sample::{at as second, begin, end, id, intent, read};
 use journal::sqlite::{Durability, Options};
 use journal::{Error, Journal, Retention, Sqlite};
+use rustix::fs::{FlockOperation, flock};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -48,6 +49,25 @@ fn a_second_gateway_is_refused_with_the_holders_pid() {
     assert!(why.contains(&format!("process {}", std::process::id())), "{why}");
     first.close();
     assert!(Sqlite::open(directory.path(), Options::default()).is_ok());
+}
+
+/// Killed while it started a child, a gateway leaves its lock to that child for the moment before the child's own
+/// program runs.
+#[test]
+fn the_lock_of_a_process_that_is_gone_is_waited_for() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut gone = std::process::Command::new("true").spawn().expect("a child");
+    gone.wait().expect("it ended");
+    let path = directory.path().join("journal.lock");
+    std::fs::write(&path, format!("{}\n", gone.id())).expect("a lock");
+    let orphan = std::fs::File::open(&path).expect("the lock");
+    flock(&orphan, FlockOperation::LockExclusive).expect("locked");
+    let release = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        drop(orphan);
+    });
+    assert!(Sqlite::open(directory.path(), Options::default()).is_ok());
+    release.join().expect("released");
 }
 
 #[test]
