@@ -41,6 +41,14 @@ struct Out {
     dead: bool,
 }
 
+/// One effect.
+#[derive(Debug)]
+struct Entry {
+    step: StepId,
+    effect: Effect,
+    at: Instant,
+}
+
 #[derive(Default)]
 pub struct Upstream {
     pub tags: BTreeMap<StepId, u8>,
@@ -48,8 +56,10 @@ pub struct Upstream {
     taken: usize,
     abandoned: usize,
     /// How often each intent took effect, and which step did it.
-    ledger: BTreeMap<u8, Vec<(StepId, Effect)>>,
+    ledger: BTreeMap<u8, Vec<Entry>>,
     keys: BTreeSet<Name>,
+    /// How often an intent may take effect, where a person allowed more than once.
+    pub allowed: BTreeMap<u8, usize>,
 }
 
 impl Upstream {
@@ -86,11 +96,11 @@ impl Upstream {
     pub fn effect(&mut self, which: usize, now: Instant) {
         let able: Vec<usize> = (0..self.attempts.len()).filter(|at| self.attempts[*at].may_land(now)).collect();
         if let Some(at) = super::pick(&able, which) {
-            self.run(at);
+            self.run(at, now);
         }
     }
 
-    fn run(&mut self, at: usize) {
+    fn run(&mut self, at: usize, now: Instant) {
         let out = &mut self.attempts[at];
         if out.applied {
             return;
@@ -103,7 +113,8 @@ impl Upstream {
             }
         }
         let tag = self.tags[&out.step];
-        self.ledger.entry(tag).or_default().push((out.step, out.effect));
+        let entry = Entry { step: out.step, effect: out.effect, at: now };
+        self.ledger.entry(tag).or_default().push(entry);
     }
 
     /// Some attempt that somebody listens to ends.
@@ -112,7 +123,7 @@ impl Upstream {
         let at = super::pick(&open, which)?;
         let end = self.honest(at, end);
         if matches!(end, End::Done | End::Bad) {
-            self.run(at);
+            self.run(at, now);
         }
         let out = &mut self.attempts[at];
         out.ended = Some(now);
@@ -132,8 +143,13 @@ impl Upstream {
         self.ledger.get(&tag).map_or(0, Vec::len)
     }
 
+    /// What a reader saw at that time.
+    pub fn count_at(&self, tag: u8, at: Instant) -> usize {
+        self.ledger.get(&tag).map_or(0, |effects| effects.iter().filter(|effect| effect.at <= at).count())
+    }
+
     pub fn by_step(&self, step: StepId) -> usize {
-        self.ledger.values().flatten().filter(|(by, _)| *by == step).count()
+        self.ledger.values().flatten().filter(|effect| effect.step == step).count()
     }
 
     /// Can something that was sent for this step still take effect?
@@ -144,8 +160,9 @@ impl Upstream {
     pub fn at_most_once(&self) {
         for (tag, effects) in &self.ledger {
             // An absolute write may be made twice in a row: that leaves the same state.
-            if effects.iter().any(|(_, effect)| *effect != Effect::Idempotent) {
-                assert!(effects.len() <= 1, "intent {tag} took effect {} times: {effects:?}", effects.len());
+            if effects.iter().any(|effect| effect.effect != Effect::Idempotent) {
+                let most = self.allowed.get(tag).copied().unwrap_or(1);
+                assert!(effects.len() <= most, "intent {tag} took effect {} times: {effects:?}", effects.len());
             }
         }
     }
