@@ -69,6 +69,20 @@ fn an_eventual_reader_has_to_say_absent_twice() {
 
 //= G3
 #[test]
+fn two_reads_in_a_hurry_are_one_read_to_an_eventual_reader() {
+    let mut world = lost(checked(Effect::Write, Strength::Exact, Consistency::Eventual));
+    world.judge(Judgement::Absent);
+    world.settle_probes(&Judgement::Absent, 11);
+    for _ in 0..2 {
+        world.seconds(1);
+        world.input(Input::Hurry { step: step(1) });
+        world.judge(Judgement::Absent);
+    }
+    assert_eq!(world.told(1), "nothing yet");
+}
+
+//= G3
+#[test]
 fn absent_is_not_believed_while_the_stream_is_open() {
     let mut world = World::new();
     world.ask(&Ask::of(exact(Effect::Write)).patience(600));
@@ -78,8 +92,9 @@ fn absent_is_not_believed_while_the_stream_is_open() {
     world.settle_probes(&Judgement::Absent, 299);
     assert_eq!(world.outcome(1), Some(Outcome::Unknown));
     // The stream is given up after five minutes, and quiescence begins.
-    world.settle_probes(&Judgement::Absent, 12);
-    assert_eq!(world.abandons.len(), 1);
+    world.settle_probes(&Judgement::Absent, 9);
+    assert_eq!((world.abandons.len(), world.outcome(1)), (1, Some(Outcome::Unknown)));
+    world.settle_probes(&Judgement::Absent, 3);
     assert_eq!(world.outcome(1), Some(Outcome::Absent));
 }
 

@@ -44,11 +44,11 @@ pub struct World {
     pub sends: Vec<Sent>,
     pub reads: Vec<(StepId, u32, Purpose)>,
     pub replies: BTreeMap<CallId, Reply>,
-    pub reply_order: Vec<CallId>,
+    pub reply_order: Vec<(CallId, Instant)>,
     pub cancels: Vec<StepId>,
     pub abandons: Vec<StepId>,
-    /// How many attempts had been sent when a stream was given up.
-    pub sent_before: Vec<usize>,
+    /// How many attempts had been sent when a stream was given up, and when that was.
+    pub sent_before: Vec<(usize, Instant)>,
     pub reports: Vec<Report>,
     pub appends_with_ticket: usize,
     pub wake_at: Option<Instant>,
@@ -145,14 +145,14 @@ impl World {
                 Output::Cancel { step } => self.cancels.push(step),
                 Output::Abandon { step } => {
                     self.abandons.push(step);
-                    self.sent_before.push(self.sends.len());
+                    self.sent_before.push((self.sends.len(), self.now));
                 }
                 Output::Read { step, read, purpose } => self.reads.push((step, read, purpose)),
                 Output::Reply { call, reply } => {
                     self.released(&reply);
                     let earlier = self.replies.insert(call, reply);
                     assert!(earlier.is_none(), "{call:?} was answered twice");
-                    self.reply_order.push(call);
+                    self.reply_order.push((call, self.now));
                 }
                 Output::Progress { .. } => {}
                 Output::Report(report) => self.reports.push(report),

@@ -78,9 +78,9 @@ impl Upstream {
             });
         }
         self.taken = world.sends.len();
-        for (step, before) in world.abandons.iter().zip(&world.sent_before).skip(self.abandoned) {
+        for (step, (before, at)) in world.abandons.iter().zip(&world.sent_before).skip(self.abandoned) {
             for out in self.attempts[..*before].iter_mut().filter(|out| out.step == *step && out.ended.is_none()) {
-                out.ended = Some(world.now);
+                out.ended = Some(*at);
             }
         }
         self.abandoned = world.abandons.len();
