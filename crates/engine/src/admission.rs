@@ -175,8 +175,8 @@ impl Engine {
             records.push(Record::Update { step: id, epoch, status: live.status.clone(), result: None });
         } else {
             records.push(Record::Insert { intent: live.intent.clone(), status: live.status.clone(), epoch });
-            records.push(Record::Event(Self::event(id, now, EventKind::Intent, 0, "")));
         }
+        // Intent and dispatch share one commit, so that one event tells both.
         let detail = if is_first { String::new() } else { format!("attempt {}", live.attempts()) };
         records.push(Record::Event(Self::event(id, now, EventKind::Dispatched, live.status.attempt, &detail)));
         let permit = live.permit;

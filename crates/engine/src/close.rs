@@ -7,6 +7,7 @@ use crate::input::{NotDurable, Recalled};
 use crate::output::{Output, Report};
 use crate::step::Phase;
 use crate::timer::Timer;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -56,7 +57,8 @@ impl Engine {
             self.note(vec![Record::Read(note)]);
             return self.settle(now, id);
         }
-        let detail = alloc::format!("{outcome}, {}: {}", verification.as_str(), live.why);
+        let why = if live.why.is_empty() { String::new() } else { alloc::format!(": {}", live.why) };
+        let detail = alloc::format!("{outcome}, {}{why}", verification.as_str());
         let event = Self::evidence(id, now, EventKind::Closed, live.status.attempt, Some(class), &detail);
         self.save_outcome(id, Some(event));
     }
