@@ -6,6 +6,7 @@ use e2e::foreign::client::{ALL, Foreign};
 use e2e::foreign::{file, node};
 use e2e::gateway::wrap;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 use testkit::Fault;
 use testkit::faults::Plan;
@@ -31,8 +32,9 @@ tools:
       args: '{"to": args.to}'
       expect: 'found(read, args) > found(pre, args)'
       absent: 'found(read, args) == found(pre, args) && same_count(read, pre)'
-  - { match: blind.send_message, effect: write }
-  - { match: blind.pay, effect: write }
+  # What is unknown holds up its own target, and without one the whole upstream.
+  - { match: blind.send_message, effect: write, target: args.to }
+  - { match: blind.pay, effect: write, target: args.to }
 "#;
 
 struct World {
@@ -56,11 +58,16 @@ async fn world() -> Result<Option<World>> {
 }
 
 fn wish(url: &str, prefix: &str, to: &str) -> Value {
-    let call = |tool: &str, given: Value| json!({ "name": tool, "given": given, "as": tool });
+    let other = format!("{to}'s neighbour");
     json!({ "server": "lost", "url": url, "prefix": prefix, "folder": "/", "calls": [
         call("send_message", json!({ "to": to, "text": "the pump has stopped" })),
-        call("pay", json!({ "to": to, "amount": 7 })),
+        call("pay", json!({ "to": other, "amount": 7 })),
     ]})
+}
+
+/// Its answer is kept under the tool's name.
+fn call(tool: &str, given: Value) -> Value {
+    json!({ "name": tool, "given": given, "as": tool })
 }
 
 fn guard(result: &Value) -> Result<&Value> {
@@ -142,27 +149,53 @@ async fn a_wrapped_server_that_dies_after_the_effect_is_heard_as_unknown_and_is_
         let place = tempfile::tempdir()?;
         let lines = place.path().join("lines");
         let server = [node.clone(), file("node/dies.mjs"), lines.clone()].map(|part| part.display().to_string());
-        let Some(wrapped) = wrap(place.path(), &[], &server)? else { return Ok(()) };
-        let wrapped = std::iter::once(wrapped.as_std().get_program()).chain(wrapped.as_std().get_args());
-        let command: Vec<_> = wrapped.map(|part| part.to_string_lossy().into_owned()).collect();
-        let call = |tool: &str, given: Value| json!({ "name": tool, "given": given, "as": tool });
-        let wish = json!({ "server": "lost", "command": command, "folder": place.path(), "calls": [
+        let policy = place.path().join("cofferdam.yaml");
+        std::fs::write(
+            &policy,
+            format!(
+                "upstreams:\n  dies: {{ local: true, mcp: {{ command: {} }} }}\ntools:\n  - {{ match: dies.list, effect: read }}\n  \
+                 - {{ match: \"dies.append*\", effect: write, target: args.line }}\n",
+                json!(server)
+            ),
+        )?;
+        let policy = policy.display().to_string();
+        let calls = [
             call("append", json!({ "line": "one" })),
             call("append_typed", json!({ "line": "two" })),
             call("list", json!({})),
-        ]});
-        let state = place.path().display().to_string();
-        let Some(report) = client.play(wish, &[("XDG_STATE_HOME", &state)]).await? else { return Ok(()) };
-        ensure!(report.failures().is_empty(), "{} throws: {:?}", client.name, report.failures());
-        for tool in ["append", "append_typed"] {
-            let guard = guard(&report.results[tool]).with_context(|| format!("{}, {tool}", client.name))?;
+        ];
+        let Some(with) = wrapped(client, place.path(), &["--config", &policy], &server, &calls).await? else {
+            return Ok(());
+        };
+        let last = [call("append", json!({ "line": "three" }))];
+        let Some(without) = wrapped(client, place.path(), &[], &server, &last).await? else { return Ok(()) };
+        for result in [&with["append"], &with["append_typed"], &without["append"]] {
+            let guard = guard(result).with_context(|| client.name)?;
             ensure!(guard["code"] == "outcome_unknown" && guard["executed"] == "unknown", "{}: {guard}", client.name);
         }
-        let listed = &report.results["list"]["structuredContent"]["lines"];
-        ensure!(*listed == json!(["one", "two"]), "{}: {}", client.name, report.results["list"]);
-        ensure!(std::fs::read_to_string(&lines)? == "one\ntwo\n", "{}: each was done once", client.name);
+        let listed = &with["list"]["structuredContent"]["lines"];
+        ensure!(*listed == json!(["one", "two"]), "{}: {}", client.name, with["list"]);
+        ensure!(std::fs::read_to_string(&lines)? == "one\ntwo\nthree\n", "{}: each was done once", client.name);
     }
     Ok(())
+}
+
+/// What the client hears from the server behind a wrap.
+async fn wrapped(
+    client: Foreign,
+    place: &Path,
+    options: &[&str],
+    server: &[String],
+    calls: &[Value],
+) -> Result<Option<Value>> {
+    let Some(wrapped) = wrap(place, options, server)? else { return Ok(None) };
+    let wrapped = std::iter::once(wrapped.as_std().get_program()).chain(wrapped.as_std().get_args());
+    let command: Vec<_> = wrapped.map(|part| part.to_string_lossy().into_owned()).collect();
+    let wish = json!({ "server": "lost", "command": command, "folder": place, "calls": calls });
+    let state = place.display().to_string();
+    let Some(report) = client.play(wish, &[("XDG_STATE_HOME", &state)]).await? else { return Ok(None) };
+    ensure!(report.failures().is_empty(), "{} throws: {:?}", client.name, report.failures());
+    Ok(Some(report.results))
 }
 
 async fn blind(client: Foreign, world: &World, to: &str) -> Result<Option<Value>> {
