@@ -238,8 +238,7 @@ impl Acting<'_> {
             let options = CallOptions::within(self.case.scale.patience);
             let told = client.call(STATUS_TOOL, json!({ "step": step }), &options).await;
             self.client = Some(client);
-            let status = told.as_ref().ok().and_then(|answer| answer.guard.as_ref());
-            match status.and_then(|guard| guard["status"]["steps"][0]["executed"].as_str()) {
+            match told.as_ref().ok().and_then(|answer| answer.guard_word("executed")) {
                 Some("yes") => return Ok(Belief::Done),
                 Some("no") => return Ok(Belief::Not { excused: true }),
                 _ => tokio::time::sleep(STATUS_EVERY).await,
