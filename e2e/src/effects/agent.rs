@@ -1,6 +1,6 @@
 //! The agents: scripts that call, hear, and believe what they are told.
 
-use super::case::{Agent, Case, RATE, Trouble};
+use super::case::{Agent, Case, RATE, Transport, Trouble};
 use super::seat::Seat;
 use super::tally::Score;
 use anyhow::Result;
@@ -34,6 +34,8 @@ struct Heard {
     step: Option<String>,
     /// The connection is of no more use.
     broken: bool,
+    /// It speaks of an earlier call, and says that this one was not executed.
+    of_earlier: bool,
 }
 
 const TRIES: usize = 4;
@@ -48,6 +50,10 @@ struct Acting<'s> {
     random: Random,
     tools: Vec<Tool>,
     score: Score,
+    /// The call at hand was sent more than once without an answer in between, by whomever.
+    reissued: bool,
+    /// The call, counted from 0, during which the gateway is killed.
+    kill_at: usize,
     /// By tool and arguments: how often believed done or open.
     accounted: BTreeMap<String, usize>,
 }
@@ -58,11 +64,22 @@ pub async fn play(case: Case, seat: &mut Seat) -> Result<Score> {
         anyhow::bail!("there is no task for {}", case.world)
     };
     let tools = worlds::open(case.world, None)?.tools();
-    let random = Random::new(case.seed ^ 0xA6E7);
-    let mut acting =
-        Acting { case, seat, client: None, random, tools, score: Score::default(), accounted: BTreeMap::new() };
+    let mut random = Random::new(case.seed ^ 0xA6E7);
+    let kill_at = random.below(task.calls.len());
+    let mut acting = Acting {
+        case,
+        seat,
+        client: None,
+        random,
+        tools,
+        score: Score::default(),
+        reissued: false,
+        kill_at,
+        accounted: BTreeMap::new(),
+    };
     let mut beliefs = Vec::new();
     for call in &task.calls {
+        acting.reissued = false;
         let belief = acting.perform(call).await?;
         if call.is_mutation {
             beliefs.push((call, belief));
@@ -96,7 +113,11 @@ impl Acting<'_> {
     async fn perform(&mut self, call: &Scripted) -> Result<Belief> {
         let mut belief = Belief::Open;
         for attempt in 1..=TRIES {
-            let heard = self.ask(call).await?;
+            let mut heard = self.ask(call).await?;
+            if attempt == 1 && !self.reissued && heard.of_earlier && heard.belief == Belief::Done {
+                // Nothing of this call was out: what was done is something else that the agent meant.
+                heard.belief = Belief::Not { excused: false };
+            }
             self.note(call, &heard, belief)?;
             // Later answers speak of later calls; what was done once stays done.
             if belief != Belief::Done {
@@ -137,8 +158,13 @@ impl Acting<'_> {
         let patience = self.case.scale.patience;
         let mut options = CallOptions::within(patience);
         match self.case.trouble {
-            Trouble::Twice => options.twice = strikes,
-            Trouble::Kill if strikes => return self.ask_and_kill(call, options).await,
+            Trouble::Twice if strikes => {
+                self.reissued = true;
+                options.twice = true;
+            }
+            Trouble::Kill if call.intent == self.kill_at => {
+                return self.ask_and_kill(call, options).await;
+            }
             Trouble::SameId | Trouble::NewId if strikes => {
                 let id = format!("call-{}", self.random.next() % 1_000_000);
                 let hurry = Duration::from_millis(self.random.below(40) as u64);
@@ -148,6 +174,7 @@ impl Acting<'_> {
                 if heard.belief != Belief::Open || heard.garbage {
                     return Ok(heard);
                 }
+                self.reissued = true;
                 if self.case.trouble == Trouble::SameId {
                     options = options.id(id);
                 }
@@ -168,11 +195,18 @@ impl Acting<'_> {
             victim.and_then(|id| Pid::from_raw(id.cast_signed())).map(|id| kill_process(id, Signal::KILL))
         });
         let heard = self.send(call, &options).await;
-        killer.await?;
-        self.score.kills += 1;
+        let hit = killer.await?;
+        self.score.kills += usize::from(matches!(hit, Some(Ok(()))));
+        self.kill_at = usize::MAX;
         self.client = None;
         self.seat.kill_gateway().await?;
-        heard
+        let heard = heard?;
+        if heard.broken && self.case.transport == Transport::Stateless {
+            // The revision demands it of every client, whatever the agent does: a new request under a new id.
+            self.reissued = true;
+            return self.send(call, &options).await;
+        }
+        Ok(heard)
     }
 
     async fn send(&mut self, call: &Scripted, options: &CallOptions) -> Result<Heard> {
@@ -189,18 +223,29 @@ impl Acting<'_> {
     }
 
     fn hear(&self, call: &Scripted, answer: &Result<Answer, Error>) -> Heard {
-        let mut heard = Heard { belief: Belief::Open, is_error: true, garbage: false, step: None, broken: false };
+        let mut heard = Heard {
+            belief: Belief::Open,
+            is_error: true,
+            garbage: false,
+            step: None,
+            broken: false,
+            of_earlier: false,
+        };
         match answer {
             Ok(answer) => {
                 heard.is_error = answer.is_error;
                 heard.step = answer.guard_word("step").map(str::to_owned);
+                let code = answer.guard_word("code");
+                heard.of_earlier = code == Some("duplicate_suppressed") || answer.guard_word("earlier").is_some();
+                // The tool's own answer, perhaps given once more.
+                let is_tools = matches!(code, None | Some("duplicate_suppressed"));
                 heard.belief = match (answer.guard_word("executed"), answer.is_error) {
-                    (Some("yes"), _) | (None, false) => Belief::Done,
+                    (_, true) if is_tools => Belief::Not { excused: true },
+                    (Some("yes") | None, _) => Belief::Done,
                     (Some("no"), _) => Belief::Not { excused: is_excused(answer) },
                     (Some(_), _) => Belief::Open,
-                    (None, true) => Belief::Not { excused: true },
                 };
-                let is_receipt = !answer.is_error && answer.guard_word("code").is_none();
+                let is_receipt = !answer.is_error && code.is_none();
                 heard.garbage = is_receipt && !self.is_as_promised(call, answer);
             }
             Err(Error::Status(..) | Error::Rpc { .. }) => heard.belief = Belief::Not { excused: true },

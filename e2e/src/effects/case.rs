@@ -155,7 +155,7 @@ pub struct Scale {
     pub patience: Duration,
     /// How late a late effect or answer is: later than that.
     pub late: Duration,
-    /// How long an agent thinks between two calls: longer than a read stays stale.
+    /// How long an agent thinks between two calls, as a model does; its retries come at once.
     pub think: Duration,
     /// How long an agent that never retries follows up an unknown outcome.
     pub follow: Duration,

@@ -35,11 +35,10 @@ pub async fn text(case: &Case, reach: &Reach, binary: &Path, directory: &Path) -
 
 /// The server works on a call for at most as long as it can be late; a read is stale for half a second.
 fn times(case: &Case) -> String {
-    let (step, late) = (case.scale.patience.as_millis() / 6, case.scale.late.as_millis());
+    let (wait, late) = (case.scale.patience.as_millis() * 2 / 3, case.scale.late.as_millis());
     format!(
-        "defaults:\n  timeouts: {{ step: {step}ms, attempt: {step}ms, detached_max: 5m }}\n  quiescence: {late}ms\n  \
-         absent_spacing: 1s\n  probe_wait: {}ms\n",
-        case.scale.patience.as_millis() * 5 / 6 - step
+        "defaults:\n  timeouts: {{ step: {wait}ms, attempt: {wait}ms }}\n  quiescence: {late}ms\n  \
+         absent_spacing: 1s\n  probe_wait: {wait}ms\n"
     )
 }
 

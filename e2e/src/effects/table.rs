@@ -92,7 +92,8 @@ nothing is ever taken back). An agent works through a task of scripted calls in 
 calls again, three times at most, whenever it sees an error or nothing; the other calls once, and where the gateway says
 that the outcome is not known yet it asks `cofferdam__status`. Faults are drawn from a seed. A fault at the server
 strikes its calls that change something (stale reads strike its reads); duplicate delivery and re-issues are between the
-agent and the first hop; the gateway is killed while a call is out and started again on its journal.
+agent and the first hop; the gateway is killed once in the middle of a task, while a call is out, and started again on
+its journal. Between two calls an agent thinks for about as long as a model does (2.2 s); its retries come at once.
 
 - **duplicates**: effects beyond those that the task means.
 - **told not, though applied** and **told done, though not**: what the agent was told, against the ledger. A connection

@@ -133,7 +133,7 @@ fn meaning(call: &Call, asked: u64, live: &Live) -> Option<Twin> {
             Outcome::NotExecuted | Outcome::Refused | Outcome::Absent => None,
             _ if live.expired => None,
             // The model corrects itself with other arguments, or tries what failed once more.
-            Outcome::Failed if delivered => Some(Twin::Run),
+            Outcome::Failed if delivered || live.flushed => Some(Twin::Run),
             Outcome::Failed if live.intent.fingerprint != call.fingerprint => Some(Twin::Run),
             _ if delivered => Some(Twin::Repeat(id)),
             // Two ids of one turn: the first answer has gone out, and nobody has broken the stream.
