@@ -9,6 +9,7 @@ use runtime::Runtime;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use vocab::Name;
 
 /// Between two tries of an upstream that does not answer.
@@ -42,52 +43,61 @@ impl Learnt {
     }
 }
 
-/// Learns what is not known, again whenever something changes. Runs until it is dropped.
-pub async fn run(roster: Arc<Roster>, runtime: Runtime, learnt: Arc<Learnt>) {
-    let mut pause = RETRY.0;
+/// What learning needs.
+#[derive(Clone)]
+pub struct Learner {
+    pub roster: Arc<Roster>,
+    pub runtime: Runtime,
+    pub learnt: Arc<Learnt>,
+}
+
+/// Learns what is not known, again whenever something changes; an upstream that hangs holds up no other one. Runs until
+/// it is dropped.
+pub async fn run(learner: Learner) {
+    let mut asking = JoinSet::new();
+    let mut sweep = tokio::time::interval(SWEEP);
     loop {
-        let all = round(&roster, &runtime, &learnt).await;
-        if all {
-            pause = RETRY.0;
-            tokio::select! {
-                () = roster.news() => {}
-                () = tokio::time::sleep(SWEEP) => {}
-            }
-        } else {
-            tokio::select! {
-                () = roster.news() => {}
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY.1),
-            }
+        for member in learner.roster.members().iter().filter(|member| member.take_stale()) {
+            asking.spawn(learner.clone().until_known(Arc::clone(member)));
         }
-        roster.sweep().await;
+        tokio::select! {
+            () = learner.roster.news() => {}
+            Some(_) = asking.join_next() => {}
+            _ = sweep.tick() => learner.roster.sweep().await,
+        }
     }
 }
 
-/// All upstreams at once; whether everything is known now.
-async fn round(roster: &Roster, runtime: &Runtime, learnt: &Learnt) -> bool {
-    let members = roster.members();
-    let stale = members.iter().filter(|member| member.take_stale());
-    let asked = stale.map(|member| learn(member, runtime, learnt));
-    futures_util::future::join_all(asked).await.into_iter().all(|known| known)
-}
-
-async fn learn(member: &Member, runtime: &Runtime, learnt: &Learnt) -> bool {
-    match member.own.tools().await {
-        Ok(pages) => {
-            for page in &pages {
-                runtime.learn(&member.name, page);
+impl Learner {
+    async fn until_known(self, member: Arc<Member>) {
+        let mut pause = RETRY.0;
+        while !self.ask(&member).await {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY.1);
+            // A new policy may have no place for it.
+            if !self.roster.members().iter().any(|one| Arc::ptr_eq(one, &member)) {
+                return;
             }
-            let tools = facts(&pages);
-            log_guarded(&runtime.policy(), &member.name, &tools);
-            learnt.of.lock().insert(Arc::clone(&member.name), Ok(Arc::new(tools)));
-            true
         }
-        Err(failure) => {
-            tracing::warn!(upstream = %member.name, why = failure.detail, "an upstream did not tell its tools yet");
-            learnt.of.lock().insert(Arc::clone(&member.name), Err(failure.detail));
-            member.mark_stale();
-            false
-        }
+    }
+
+    async fn ask(&self, member: &Member) -> bool {
+        let (known, told) = match member.own.tools().await {
+            Ok(pages) => {
+                for page in &pages {
+                    self.runtime.learn(&member.name, page);
+                }
+                let tools = facts(&pages);
+                log_guarded(&self.runtime.policy(), &member.name, &tools);
+                (true, Ok(Arc::new(tools)))
+            }
+            Err(failure) => {
+                tracing::warn!(upstream = %member.name, why = failure.detail, "an upstream did not tell its tools yet");
+                (false, Err(failure.detail))
+            }
+        };
+        self.learnt.of.lock().insert(Arc::clone(&member.name), told);
+        known
     }
 }
 

@@ -10,9 +10,13 @@ use journal::Journal;
 use runtime::Runtime;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vocab::StepId;
+
+/// A person waits for the answer.
+const EXAMINE_MAX: Duration = Duration::from_secs(10);
 
 pub struct Office {
     pub runtime: Runtime,
@@ -54,9 +58,10 @@ impl Gateway for Office {
         Box::pin(async move {
             let asked = members.iter().map(|member| async {
                 let name = format!("upstream {}", member.name);
-                match member.own.tools().await {
-                    Ok(_) => Check { name, level: Level::Ok, detail: "it answers".to_owned() },
-                    Err(failure) => Check { name, level: Level::Bad, detail: failure.detail },
+                match tokio::time::timeout(EXAMINE_MAX, member.own.tools()).await {
+                    Ok(Ok(_)) => Check { name, level: Level::Ok, detail: "it answers".to_owned() },
+                    Ok(Err(failure)) => Check { name, level: Level::Bad, detail: failure.detail },
+                    Err(_) => Check { name, level: Level::Bad, detail: format!("no answer in {EXAMINE_MAX:?}") },
                 }
             });
             checks.extend(futures_util::future::join_all(asked).await);
@@ -132,7 +137,7 @@ impl Served {
     pub async fn end(self) {
         self.stop.cancel();
         let abort = self.task.abort_handle();
-        match tokio::time::timeout(std::time::Duration::from_secs(2), self.task).await {
+        match tokio::time::timeout(Duration::from_secs(2), self.task).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the operator's side ended with an error"),
             Ok(Err(error)) => tracing::warn!(%error, "the operator's side ended with an error"),

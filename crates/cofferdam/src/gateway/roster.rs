@@ -16,8 +16,8 @@ use tokio_util::task::TaskTracker;
 use upstream::{Config, ConnectOptions, Session, Sink, connect};
 use vocab::{Failure, FailureKind, Name};
 
-/// An own session that nobody needs ends after this, and with it a child process.
-const IDLE: Duration = Duration::from_secs(60);
+/// An own session that nobody needs ends after this, and with it a child process. Longer than any one request.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// All upstreams, replaceable while calls go on.
 pub struct Roster {
@@ -117,10 +117,6 @@ impl Member {
     /// Whether its tools have to be learnt; asking takes the mark away.
     pub fn take_stale(&self) -> bool {
         self.stale.swap(false, Ordering::AcqRel)
-    }
-
-    pub fn mark_stale(&self) {
-        self.stale.store(true, Ordering::Release);
     }
 }
 

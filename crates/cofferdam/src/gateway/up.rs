@@ -2,7 +2,7 @@
 
 use super::banner::{self, Banner};
 use super::bundled::{self, Bundled};
-use super::learner;
+use super::learner::{self, Learner};
 use super::office::{Office, Served};
 use super::reload::{self, Last, Parts, Watch};
 use super::signals::Signals;
@@ -72,7 +72,11 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
         stop.clone(),
     ));
     let mut chores = JoinSet::new();
-    chores.spawn(learner::run(Arc::clone(&core.roster), core.runtime.clone(), Arc::clone(&core.learnt)));
+    chores.spawn(learner::run(Learner {
+        roster: Arc::clone(&core.roster),
+        runtime: core.runtime.clone(),
+        learnt: Arc::clone(&core.learnt),
+    }));
     if let Some(file) = &wanted.config {
         let (file, listen) = (file.clone(), wanted.listen.clone());
         let parts = Parts {
@@ -99,6 +103,8 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
             tracing::info!("{name}: draining");
             let ending = async {
                 stop.cancel();
+                // A list that is being asked for is of no use any more, and its session would be waited for.
+                chores.shutdown().await;
                 core.end().await;
                 ended(door.await);
             };
@@ -107,11 +113,11 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
         error = core.runtime.poisoned() => return Err(start::poisoned(error)),
         finished = &mut door => {
             ended(finished);
+            chores.shutdown().await;
             core.end().await;
             Exit::Failed
         }
     };
-    chores.shutdown().await;
     served.end().await;
     if let Some(shop) = bundled {
         shop.shutdown().await;

@@ -61,12 +61,15 @@ impl Own {
         self.ask("tools/call", &params).await
     }
 
-    /// Ends the session if nobody has needed it for `idle`.
+    /// Ends the session if nobody has needed it for `idle`; one that is just being opened is needed.
     pub async fn sweep(&self, idle: Duration) {
-        if self.used.lock().elapsed() < idle {
-            return;
+        let session = match self.session.try_lock() {
+            Ok(mut held) if self.used.lock().elapsed() >= idle => held.take(),
+            _ => None,
+        };
+        if let Some(session) = session {
+            session.close().await;
         }
-        self.close().await;
     }
 
     pub async fn close(&self) {

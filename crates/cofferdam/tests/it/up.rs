@@ -176,3 +176,35 @@ async fn secrets_of_the_policy_are_in_no_output() -> Tested {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_hangs_holds_up_neither_the_start_nor_another_one() -> Tested {
+    let desk = Desk::new()?;
+    // It takes connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let shop = std::sync::Arc::new(testkit::shop::Shop::in_memory()?);
+    let running = testkit::shop::serve_http(([127, 0, 0, 1], 0).into(), shop, testkit::Options::default()).await?;
+    let policy = |name: &str| {
+        format!(
+            "upstreams:\n  silent: {{ mcp: {{ url: \"http://{}/mcp\" }}, timeouts: {{ connect: 10m }} }}\n  \
+             {name}: {{ mcp: {{ url: {:?} }} }}\n",
+            silent.local_addr().map(|address| address.to_string()).unwrap_or_default(),
+            running.url
+        )
+    };
+    desk.write("cofferdam.yaml", &policy("shop"))?;
+    let gateway = Gateway::start(&desk, &["--config", "cofferdam.yaml"], &[])?;
+    wait_for("the shop's tools are known", || Ok(desk.read("gateway.log")?.contains("upstream=\"shop\" tools=7")))?;
+    desk.write("next.yaml", &policy("store"))?;
+    std::fs::rename(desk.path("next.yaml"), desk.path("cofferdam.yaml"))?;
+    wait_for("the store's tools are known", || Ok(desk.read("gateway.log")?.contains("upstream=\"store\" tools=7")))?;
+    let agent =
+        testkit::Client::http(&format!("{}/store", gateway.url()), testkit::client::Identity::speaking("2025-11-25"))
+            .await?;
+    let answer = agent.call("list_orders", json!({}), &CallOptions::default()).await?;
+    assert!(!answer.is_error, "{answer:?}");
+    drop(agent);
+    assert!(gateway.stop()?.success());
+    running.shutdown().await;
+    Ok(())
+}
