@@ -5,6 +5,7 @@ mod cli;
 mod explain;
 mod gateway;
 mod init;
+mod operate;
 mod rest;
 mod up;
 mod wrap;
