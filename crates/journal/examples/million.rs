@@ -76,7 +76,7 @@ fn recall(journal: &Sqlite, steps: u64, out: &mut impl Write) -> Outcome {
                 return Err("a stored step was not found".into());
             }
         }
-        writeln!(out, "recall by key and content, {what}: {:.1?} each", began.elapsed() / 20_000)?;
+        writeln!(out, "recall by key, {what}: {:.1?} each", began.elapsed() / 20_000)?;
     }
     Ok(())
 }

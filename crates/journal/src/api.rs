@@ -52,7 +52,7 @@ pub trait Journal: Send + Sync + 'static {
     /// `DiskFull` and `Write` concern the whole commit, of which nothing was kept, and a later append may succeed.
     fn append(&self, records: Vec<Record>, ticket: Option<Ticket>) -> Result<(), Error>;
 
-    /// The step stored under a key and the latest step of equal content in a scope: one point read each.
+    /// The step stored under a key, or else the latest step of equal content in a scope: one point read each.
     fn recall(&self, query: &Recall) -> Result<Recalled, Error>;
 
     /// All steps that are not closed, oldest first.
@@ -103,7 +103,7 @@ pub struct Start {
 #[derive(Clone, Debug)]
 pub struct Recall {
     pub key: Hash,
-    /// (scope, content, not before): the latest mutation of equal content.
+    /// (scope, content, not before): the latest mutation of equal content, looked up where the key is unknown.
     pub content: Option<(Hash, Hash, Instant)>,
 }
 

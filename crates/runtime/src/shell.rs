@@ -209,7 +209,8 @@ impl Shell {
         }
     }
 
-    /// In line: two point reads of pages that are nearly always in memory cost less than a hop to another thread.
+    /// In line: one or two point reads of pages that are nearly always in memory take some tens of microseconds, which
+    /// another thread would take as well, and a hop to it besides (`examples/path.rs` measures a replay).
     fn recall(self: &Arc<Self>, call: CallId, recall: &Recall) {
         let input = match self.journal.recall(recall) {
             Ok(journal::Recalled { mut by_key, mut by_content }) => {

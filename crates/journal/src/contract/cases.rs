@@ -212,6 +212,10 @@ fn recall_by_content_stays_in_scope_and_time(subject: &mut dyn Subject) {
     assert_eq!(find(3, 0), None, "another principal's step is never a twin");
     assert_eq!(find(1, 2), Some(id(2)), "not before includes the instant itself");
     assert_eq!(find(1, 3), None);
+    let query = Recall { key: hash(1, 1), content: Some((hash(4, 1), hash(3, 0), at(0))) };
+    let found = rig.journal.recall(&query).expect("readable");
+    assert_eq!(found.by_key.map(|row| row.intent.step), Some(id(1)));
+    assert!(found.by_content.is_none(), "a key that is known decides alone");
 }
 
 fn reads_and_expired_steps_are_no_twins(subject: &mut dyn Subject) {
@@ -223,10 +227,11 @@ fn reads_and_expired_steps_are_no_twins(subject: &mut dyn Subject) {
     begin_and_end(&mut rig, 2);
     maintain(&rig, hours(25), &keep(24, 720));
     for number in [1, 2] {
-        let query = Recall { key: hash(1, number), content: Some((hash(4, 0), hash(3, number), Instant::ZERO)) };
-        let found = rig.journal.recall(&query).expect("readable");
-        assert!(found.by_key.is_some());
-        assert!(found.by_content.is_none(), "{number}");
+        let content = Some((hash(4, 0), hash(3, number), Instant::ZERO));
+        let by_key = rig.journal.recall(&Recall { key: hash(1, number), content }).expect("readable");
+        assert!(by_key.by_key.is_some());
+        let by_content = rig.journal.recall(&Recall { key: NONE.key, content }).expect("readable");
+        assert!(by_content.by_content.is_none(), "{number}");
     }
 }
 

@@ -173,7 +173,8 @@ impl Store {
         let last =
             |range: &mut dyn DoubleEndedIterator<Item = u64>| range.next_back().map(|at| self.steps[&at].clone());
         let by_key = last(&mut self.by_key.range((query.key, 0)..=(query.key, u32::MAX)).map(|(_, at)| *at));
-        let by_content = query.content.and_then(|(scope, content, since)| {
+        let content = query.content.filter(|_| by_key.is_none());
+        let by_content = content.and_then(|(scope, content, since)| {
             let range = (scope, content, since, 0)..=(scope, content, Instant::FAR, u64::MAX);
             last(&mut self.by_content.range(range).map(|(.., at)| *at))
         });

@@ -58,7 +58,8 @@ pub(super) fn scans(db: &Connection) -> Result<Vec<String>, Error> {
 //= G5
 pub(super) fn recall(db: &Connection, query: &Recall) -> Result<Recalled, Error> {
     let by_key = one(db, &BY_KEY, [query.key.0])?;
-    let by_content = match query.content {
+    // Whoever holds the key decides; what is the same besides is asked only when nobody does.
+    let by_content = match query.content.filter(|_| by_key.is_none()) {
         Some((scope, content, since)) => {
             let since = super::rows::micros(since);
             one(db, &BY_CONTENT, params![twin(scope, content), scope.0, content.0, since])?

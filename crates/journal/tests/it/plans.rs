@@ -39,6 +39,7 @@ fn twenty_thousand_steps_open_and_recall_without_a_scan() {
         let content = Some((hash(4, 0), hash(3, number * 7), Instant::ZERO));
         let found = journal.recall(&Recall { key: hash(1, number * 7), content }).expect("readable");
         assert_eq!(found.by_key.map(|row| row.intent.step), Some(id(number * 7)));
+        let found = journal.recall(&Recall { key: hash(9, number), content }).expect("readable");
         assert!(found.by_content.is_some());
     }
     eprintln!("open {opened:?}, recall {:?}", began.elapsed() / 2_000);
