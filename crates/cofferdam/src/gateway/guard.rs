@@ -49,7 +49,7 @@ impl Guard for Guarded {
             let view = asked.await;
             // Nothing open is an answer; only a step that was asked for by name can be missing.
             let found = view.found() || step.is_none();
-            Status { text: text(&view, step), guard: guard(&view).to_string(), found }
+            Status { text: text(&view, step), guard: guard(&view, step).to_string(), found }
         }
         .boxed()
     }
@@ -92,10 +92,12 @@ fn line(step: &StepSummary) -> String {
     line
 }
 
-/// Always a list, so that programs read one form; its members are called as those of a stop.
-fn guard(view: &StatusView) -> Value {
-    let steps = view.steps.iter().map(machine).collect::<Vec<_>>();
-    json!({ "status": { "steps": steps, "more": view.more } })
+/// The step that was asked for in the members that a stop has; the open ones as a list of such.
+fn guard(view: &StatusView, asked: Option<StepId>) -> Value {
+    match (view.steps.as_slice(), asked) {
+        ([step], Some(_)) => machine(step),
+        (steps, _) => json!({ "steps": steps.iter().map(machine).collect::<Vec<_>>(), "more": view.more }),
+    }
 }
 
 fn machine(step: &StepSummary) -> Value {

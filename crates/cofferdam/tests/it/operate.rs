@@ -54,6 +54,9 @@ async fn a_lost_reply_waits_for_a_person_whose_word_the_agent_hears() -> Tested 
 
     let status = agent.call("cofferdam__status", json!({ "step": step }), &CallOptions::default()).await?;
     assert!(status.text.contains("executed: yes"), "{status:?}");
+    assert_eq!((status.guard_word("executed"), status.guard_word("step")), (Some("yes"), Some(step.as_str())));
+    let open = agent.call("cofferdam__status", json!({}), &CallOptions::default()).await?;
+    assert_eq!(open.guard.as_ref().map(|guard| guard["steps"].clone()), Some(json!([])), "{open:?}");
     let again = agent.call("shop__issue_refund", refund(), &CallOptions::default()).await?;
     assert_eq!(again.guard_word("executed"), Some("yes"), "{again:?}");
     assert_eq!(shop.refunds().len(), 1);
