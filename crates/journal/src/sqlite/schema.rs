@@ -87,6 +87,8 @@ pub(super) fn prepare(connection: &Connection, cache_kib: u32) -> Result<(), Err
         connection.busy_timeout(Duration::from_secs(5))?;
         // Closing must not checkpoint: after an fsync error nothing more may be written, and a reader never writes.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // A plan must not depend on the values bound to it: where it may, SQLite plans anew at each execution.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(&format!(
             "PRAGMA wal_autocheckpoint=0; PRAGMA foreign_keys=on; PRAGMA temp_store=memory; PRAGMA mmap_size=0;
