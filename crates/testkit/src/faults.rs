@@ -304,7 +304,8 @@ mod tests {
     #[test]
     fn a_plan_is_read_as_it_is_written() {
         let next = vec![(None, Fault::EffectBad(Bad::WrongId)), (Some("pay".into()), Fault::Effect504)];
-        let plan = Plan { work: Duration::from_millis(20), reads: true, exit_on_lost: true, next, ..Plan::mixed(0.3, 9) };
+        let plan =
+            Plan { work: Duration::from_millis(20), reads: true, exit_on_lost: true, next, ..Plan::mixed(0.3, 9) };
         assert_eq!(plan.to_text().parse(), Ok(plan));
     }
 
