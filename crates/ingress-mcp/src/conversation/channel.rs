@@ -40,6 +40,8 @@ struct Route {
 struct Outbox {
     queue: VecDeque<Bytes>,
     is_leaving: bool,
+    /// It was said that messages are dropped: an upstream that asks without end must not fill the log.
+    was_full: bool,
 }
 
 /// Most messages that wait to be posted to one upstream.
@@ -188,7 +190,9 @@ impl Channel {
         {
             let mut outbox = self.outbox.lock();
             if outbox.queue.len() >= OUTBOX_MAX {
-                tracing::warn!(upstream = %self.upstream, "the upstream takes no messages: one is dropped");
+                if !std::mem::replace(&mut outbox.was_full, true) {
+                    tracing::warn!(upstream = %self.upstream, "the upstream takes no messages: some are dropped");
+                }
                 return;
             }
             outbox.queue.push_back(message);
