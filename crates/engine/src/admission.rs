@@ -3,7 +3,7 @@
 use crate::Engine;
 use crate::Ticketed;
 use crate::call::Caller;
-use crate::input::{Call, NotDurable};
+use crate::input::{Call, Continues, NotDurable};
 use crate::output::{self, Output, Purpose, Report, Stop};
 use crate::step::{Live, Phase, Reading};
 use alloc::borrow::ToOwned;
@@ -68,6 +68,7 @@ impl Engine {
         live.link = call.call;
         live.wire = call.wire;
         live.deadline = call.deadline;
+        live.continues = call.continues();
         live.attempts_before = live.status.attempt;
         live.status.state = State::Intent;
         live.status.outcome = None;
@@ -84,6 +85,11 @@ impl Engine {
     fn bounds(&self, now: Instant, call: &Call) -> Option<(Code, String)> {
         if let Some(finding) = &call.finding {
             return Some((Code::InputInvalid, finding.clone()));
+        }
+        if call.continues == Continues::Unknown && call.rules.effect.is_mutation() {
+            let why = "its requestState was not handed out to this caller for these arguments, or long ago: call again \
+                       without it";
+            return Some((Code::InputInvalid, why.into()));
         }
         let held = if call.rules.effect.is_mutation() { self.table.mutations() } else { self.table.reads() };
         if held >= self.config.steps_max {
@@ -108,6 +114,9 @@ impl Engine {
         if !live.is_mutation() {
             live.deadline = live.deadline.min(now + live.rules.step_timeout);
             live.status.attempt += 1;
+            if let Some(asked) = live.continues.take() {
+                self.continued_by_read(now, asked, id);
+            }
             return self.send(now, id);
         }
         let intent = live.intent.clone();
@@ -179,7 +188,10 @@ impl Engine {
         // Intent and dispatch share one commit, so that one event tells both.
         let detail = if is_first { String::new() } else { format!("attempt {}", live.attempts()) };
         records.push(Record::Event(Self::event(id, now, EventKind::Dispatched, live.status.attempt, &detail)));
-        let permit = live.permit;
+        let (permit, continues) = (live.permit, live.continues);
+        if let Some(asked) = continues {
+            records.extend(self.continuing(now, asked, id));
+        }
         if let Some(earlier) = permit.and_then(|earlier| self.table.get(earlier)) {
             let status = earlier.status.clone();
             records.push(Record::Update { step: earlier.id(), epoch, status, result: None });
@@ -220,8 +232,12 @@ impl Engine {
         let Some(live) = self.table.get_mut(id) else { return };
         live.stored = true;
         live.ticket = None;
-        if let Some(earlier) = live.permit.take() {
+        let (permit, continues) = (live.permit.take(), live.continues.take());
+        if let Some(earlier) = permit {
             self.release_hold(earlier);
+        }
+        if let Some(asked) = continues {
+            self.continued(now, asked, id);
         }
         let Some(live) = self.table.get(id) else { return };
         if !matches!(live.phase, Phase::Claiming) {
@@ -255,7 +271,10 @@ impl Engine {
     pub(crate) fn dispatch_failed(&mut self, now: Instant, id: StepId, why: NotDurable) {
         let Some(live) = self.table.get_mut(id) else { return };
         live.ticket = None;
-        let permit = live.permit.take();
+        let (permit, continues) = (live.permit.take(), live.continues.take());
+        if let Some(asked) = continues {
+            self.not_continued(now, asked);
+        }
         if let Some(earlier) = permit.and_then(|earlier| self.table.get_mut(earlier)) {
             earlier.status.run_again = true;
         }

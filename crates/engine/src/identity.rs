@@ -5,7 +5,7 @@ mod twin;
 use crate::Engine;
 use crate::admission::Admitted;
 use crate::call::Caller;
-use crate::input::{Call, Recalled};
+use crate::input::{Call, Continues, Recalled};
 use crate::output::{Output, Phase as Progress, Stop};
 use crate::reply::Manner;
 use crate::step::{Live, Phase};
@@ -142,7 +142,13 @@ impl Engine {
         let call = &admitted.call;
         let Some(live) = self.table.get(id) else { return };
         if live.intent.fingerprint != call.fingerprint {
-            self.conflict(now, call, id);
+            if call.continues != Continues::Nothing && live.is_void() {
+                // Nothing continued that state yet: other input may.
+                let generation = live.intent.generation + 1;
+                self.other_key(now, Admitted { generation, ..admitted }, twin);
+            } else {
+                self.conflict(now, call, id);
+            }
             return self.try_forget(id);
         }
         if live.status.run_again && (live.is_settled() || live.is_unknown()) && !live.expired {
@@ -150,6 +156,8 @@ impl Engine {
             return self.begin(now, Admitted { generation, permit: Some(id), ..admitted });
         }
         match live.phase {
+            // The same question leads to the same answer to it, and so to the step that had the effect.
+            Phase::Settled if live.is_continued() && live.result.is_some() => self.replay_pending(call, id),
             Phase::Settled => match live.status.outcome {
                 // It has had no effect; whether another step had it meanwhile is asked as for any call.
                 Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired => {

@@ -26,12 +26,34 @@ pub struct Call {
     pub args: Bytes,
     pub upstream_key: Option<Name>,
     pub rules: Arc<ToolRules>,
+    pub continues: Continues,
     /// What the input boundary found, if the arguments may not pass.
     pub finding: Option<String>,
     /// Until when the caller waits for an answer of its own step.
     pub deadline: Instant,
     /// The tool promises structured output, so that a success without it would break clients.
     pub structured: bool,
+}
+
+impl Call {
+    /// The step that asked for what it brings.
+    pub(crate) fn continues(&self) -> Option<StepId> {
+        match self.continues {
+            Continues::Step(step) => Some(step),
+            Continues::Nothing | Continues::Unknown => None,
+        }
+    }
+}
+
+/// Whether a call brings input that an earlier step asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Continues {
+    #[default]
+    Nothing,
+    /// The step that asked.
+    Step(StepId),
+    /// It names a state that was not handed out to its caller, or long ago: a mutation may be found under it, not begun.
+    Unknown,
 }
 
 /// What an earlier look into the journal found.

@@ -29,7 +29,7 @@ mod timer;
 
 pub use attempt::evidence::{Evidence, classify};
 pub use input::{
-    Act, Answer, AnswerKind, Arrival, AttemptEnd, Call, Input, Left, NotDurable, ReadEnd, Recalled, TaskEnd,
+    Act, Answer, AnswerKind, Arrival, AttemptEnd, Call, Continues, Input, Left, NotDurable, ReadEnd, Recalled, TaskEnd,
 };
 pub use output::{Output, Phase, Purpose, Reply, Report, Stop};
 pub use step::StepView;

@@ -2,14 +2,16 @@
 
 use crate::attempt::evidence::is_ambiguous;
 use crate::input::{Call, NotDurable, TaskEnd};
-use crate::output::{Output, Reply};
-use crate::step::Phase;
+use crate::output::{Output, Reply, Report};
+use crate::step::{self, Live, Phase};
 use crate::{Engine, Ticketed};
+use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 use vocab::{
     Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Instant, Name, Outcome, ReadNote, Record, State, StepId,
-    Verification,
+    StepStatus, Verification,
 };
 
 /// Input that nobody brought.
@@ -29,6 +31,47 @@ impl Engine {
         for next in self.lanes.leave(&intent) {
             self.try_admit(now, next);
         }
+    }
+
+    /// What the commit of a leg's intent says of the step that asked: it is over, and nothing ran under its own name.
+    /// One commit for both, so that no crash leaves it open beside its leg.
+    //= S-23
+    pub(crate) fn continuing(&mut self, now: Instant, asked: StepId, by: StepId) -> Vec<Record> {
+        let epoch = self.config.epoch;
+        let Some(live) = self.table.get(asked).filter(|live| awaits_input(live)) else { return Vec::new() };
+        let status = continued_status(live, now);
+        let detail = alloc::format!("{}, none: {}", Outcome::NotExecuted, continued_by(by));
+        let class = Some(EvidenceClass::Attested);
+        let event = Self::evidence(asked, now, EventKind::Closed, status.attempt, class, &detail);
+        // It is not given up while that is on its way to the disk.
+        self.set_step_timer(asked, None);
+        vec![Record::Update { step: asked, epoch, status, result: None }, Record::Event(event)]
+    }
+
+    /// The leg's intent is durable, and with it the end of the step that asked.
+    pub(crate) fn continued(&mut self, now: Instant, asked: StepId, by: StepId) {
+        let Some(live) = self.table.get_mut(asked).filter(|live| awaits_input(live)) else { return };
+        live.status = continued_status(live, now);
+        live.why = continued_by(by);
+        live.ticket = None;
+        let (outcome, verification) = (Outcome::NotExecuted, Verification::None);
+        self.set_step_timer(asked, None);
+        self.out.push_back(Output::Report(Report::Closed { step: asked, outcome, verification }));
+        self.settle(now, asked);
+    }
+
+    /// The leg's intent could not be written: it waits on.
+    pub(crate) fn not_continued(&mut self, now: Instant, asked: StepId) {
+        if self.table.get(asked).is_some_and(awaits_input) {
+            self.set_step_timer(asked, Some(now + INPUT_MAX));
+        }
+    }
+
+    /// By now the tool counts as a read, which has no intent: its end is written by itself.
+    pub(crate) fn continued_by_read(&mut self, now: Instant, asked: StepId, by: StepId) {
+        let Some(live) = self.table.get_mut(asked).filter(|live| awaits_input(live)) else { return };
+        live.why = continued_by(by);
+        self.conclude(now, asked, Outcome::NotExecuted, Cause::Held, EvidenceClass::Attested);
     }
 
     /// The upstream's name of its task is the best probe there is: it is written before anything else is done.
@@ -199,4 +242,18 @@ impl Engine {
         };
         self.become_unknown(now, id, EvidenceClass::Ambiguous);
     }
+}
+
+fn awaits_input(live: &Live) -> bool {
+    live.is_mutation() && matches!(live.phase, Phase::AwaitingInput)
+}
+
+fn continued_status(live: &Live, now: Instant) -> StepStatus {
+    let mut status = live.status.clone();
+    step::conclude(&mut status, now, Outcome::NotExecuted, Cause::Held, Verification::None);
+    status
+}
+
+fn continued_by(leg: StepId) -> String {
+    alloc::format!("it asked for input; continued by step {leg}")
 }

@@ -102,6 +102,8 @@ pub(crate) struct Live {
     pub(crate) resend_on_demand: bool,
     /// The step whose `run_again` this one uses up.
     pub(crate) permit: Option<StepId>,
+    /// The step that asked for the input which this one brings, until it is over.
+    pub(crate) continues: Option<StepId>,
 
     pub(crate) reads: u32,
     pub(crate) reading: Option<Reading>,
@@ -152,6 +154,7 @@ impl Live {
             link: call.call,
             wire: call.wire,
             deadline: call.deadline,
+            continues: call.continues(),
             ..Self::new(intent, StepStatus::new(State::Intent), rules.clone(), Phase::InLane)
         }
     }
@@ -201,6 +204,7 @@ impl Live {
             admission: 0,
             resend_on_demand: false,
             permit: None,
+            continues: None,
             reads: 0,
             reading: None,
             last_read_at: None,
@@ -230,6 +234,19 @@ impl Live {
         matches!(self.phase, Phase::Settled)
     }
 
+    /// It asked for input, and another step brought it: what happened then is that step's to tell.
+    pub(crate) fn is_continued(&self) -> bool {
+        self.is_settled() && self.status.outcome == Some(Outcome::NotExecuted) && self.status.cause == Some(Cause::Held)
+    }
+
+    /// It is certain that it had no effect, nor has anything that continues it.
+    pub(crate) fn is_void(&self) -> bool {
+        self.is_settled()
+            && matches!(self.status.outcome, Some(Outcome::NotExecuted | Outcome::Refused))
+            && !self.is_continued()
+            && !self.expired
+    }
+
     /// Had its answer arrived when the call was made that began this look-up?
     pub(crate) fn was_delivered(&self, asked: u64) -> bool {
         self.status.delivered > Delivered::No && self.delivered_after < asked
@@ -242,13 +259,23 @@ impl Live {
 
     /// Sets what is known at the end. The phase moves when it is durable.
     pub(crate) fn conclude(&mut self, now: Instant, outcome: Outcome, cause: Cause, verification: Verification) {
-        self.status.state = State::Closed;
-        self.status.outcome = Some(outcome);
-        self.status.cause = Some(cause);
-        self.status.verification = verification;
-        self.status.closed_at = Some(now);
-        self.status.next_action_at = None;
+        conclude(&mut self.status, now, outcome, cause, verification);
     }
+}
+
+pub(crate) fn conclude(
+    status: &mut StepStatus,
+    now: Instant,
+    outcome: Outcome,
+    cause: Cause,
+    verification: Verification,
+) {
+    status.state = State::Closed;
+    status.outcome = Some(outcome);
+    status.cause = Some(cause);
+    status.verification = verification;
+    status.closed_at = Some(now);
+    status.next_action_at = None;
 }
 
 /// What a getter shows of a step in memory.

@@ -238,6 +238,11 @@ impl Call {
                 self.flight.result(&result)
             }
             Reply::Error { step: _, error } => self.error(&error),
+            // The agent cannot mend what its client brings back of an earlier answer.
+            Reply::Stop(stop) if stop.code == Code::InputInvalid && self.continuation().is_some() => {
+                let data = format!(r#"{{"step":{},"executed":"no"}}"#, quoted(&stop.step.to_string()));
+                self.flight.refuse(message::INVALID_PARAMS, &stop.why, Some(&data))
+            }
             Reply::Stop(stop) => self.flight.result(told::stopped(&stop, &self.run.name, own_tools).as_bytes()),
         };
         answer.delivery = Some(delivery);

@@ -75,6 +75,7 @@ pub(crate) fn admit(with: &With<'_>, request: &Request, call: CallId) -> Result<
         lane: rules.lane(&value),
         args: kept(&request.args, &rules),
         upstream_key: upstream_key(&rules, &value, &named.key),
+        continues: named.continues,
         finding: finding.or(doubt),
         deadline: with.now + patience(with, request, &rules),
         structured: with.tool.is_structured(),

@@ -6,7 +6,6 @@ use crate::shell::Shell;
 use crate::tools::Tool;
 use crate::{answer, legs};
 use bytes::Bytes;
-use checks::identity::Owner;
 use engine::{AttemptEnd, Input};
 use futures_util::FutureExt;
 use mcp::{json, splice};
@@ -58,13 +57,7 @@ impl Send {
         let limits = answer::limits(&shell.policy.load(), &self.intent.upstream);
         let judged = answer::judge(result, self.tool.as_deref(), &limits);
         if let Some(state) = judged.state {
-            let StepIntent { tenant, principal, upstream, tool, .. } = &*self.intent;
-            let owner = Owner { tenant, principal, upstream, tool };
-            // The arguments' own hash: a leg's fingerprint holds its state besides.
-            if let Ok(fingerprint) = checks::fingerprint(&self.intent.args) {
-                let state = legs::state(&owner, &fingerprint, &judged.answer.result[state]);
-                shell.legs.handed_out(state, self.intent.key, shell.clock.now());
-            }
+            legs::hand_out(&shell.legs, &self.intent, &judged.answer.result[state], shell.clock.now());
         }
         judged.answer
     }

@@ -29,20 +29,20 @@ enum Kind {
 impl Commit {
     pub(crate) fn of(records: &[Record]) -> Self {
         let mut commit = Self { step: None, kind: Kind::Other, told: None };
-        for record in records {
-            match record {
-                Record::Insert { intent, status, .. } => {
-                    commit.step = Some(intent.step);
-                    commit.kind = if status.state.is_open() { Kind::Intent } else { Kind::Outcome };
-                }
-                Record::Update { step, status, .. } => {
-                    commit.step = Some(*step);
-                    if status.state == State::Closed && status.outcome.is_some() {
-                        commit.kind = Kind::Outcome;
-                    }
-                }
-                Record::Event(_) | Record::Read(_) => {}
+        // What stands first is what the append is about; other steps may end or lose a permit with it.
+        let about = records.iter().find(|record| matches!(record, Record::Insert { .. } | Record::Update { .. }));
+        match about {
+            Some(Record::Insert { intent, status, .. }) => {
+                commit.step = Some(intent.step);
+                commit.kind = if status.state.is_open() { Kind::Intent } else { Kind::Outcome };
             }
+            Some(Record::Update { step, status, .. }) => {
+                commit.step = Some(*step);
+                if status.state == State::Closed && status.outcome.is_some() {
+                    commit.kind = Kind::Outcome;
+                }
+            }
+            Some(Record::Event(_) | Record::Read(_)) | None => {}
         }
         commit
     }

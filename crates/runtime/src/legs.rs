@@ -1,14 +1,22 @@
 //! Which step handed out a state of `input_required`, so that the call that continues it is known as its leg.
 //!
-//! Bounded and in memory: a state that is not known any more makes a new step, with the state in its fingerprint.
+//! Bounded and in memory, and filled again from the open steps of the journal: a state that is not known names no step
+//! that waits for input.
 
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
-use vocab::{Hash, Instant};
+use vocab::{Hash, Instant, StepId, StepIntent};
 
 /// States that are remembered at once.
 const LEGS_MAX: usize = 8_192;
+
+/// The step that handed a state out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parent {
+    pub(crate) key: Hash,
+    pub(crate) step: StepId,
+}
 
 pub(crate) struct Legs {
     ttl: Duration,
@@ -17,8 +25,8 @@ pub(crate) struct Legs {
 
 #[derive(Default)]
 struct Inner {
-    /// State of a caller's tool and arguments -> key of the step that handed it out, and when.
-    parents: HashMap<Hash, (Hash, Instant)>,
+    /// State of a caller's tool and arguments -> the step that handed it out, and when.
+    parents: HashMap<Hash, (Parent, Instant)>,
     order: VecDeque<(Hash, Instant)>,
 }
 
@@ -27,7 +35,7 @@ impl Legs {
         Self { ttl, inner: Mutex::default() }
     }
 
-    pub(crate) fn handed_out(&self, state: Hash, by: Hash, now: Instant) {
+    pub(crate) fn handed_out(&self, state: Hash, by: Parent, now: Instant) {
         let mut inner = self.inner.lock();
         inner.parents.insert(state, (by, now));
         inner.order.push_back((state, now));
@@ -43,9 +51,20 @@ impl Legs {
         }
     }
 
-    pub(crate) fn parent(&self, state: &Hash, now: Instant) -> Option<Hash> {
+    pub(crate) fn parent(&self, state: &Hash, now: Instant) -> Option<Parent> {
         let inner = self.inner.lock();
         inner.parents.get(state).filter(|(_, at)| now.since(*at) < self.ttl).map(|(by, _)| *by)
+    }
+}
+
+/// Remembers what an answer of a step asks its caller to bring back.
+pub(crate) fn hand_out(legs: &Legs, intent: &StepIntent, state: &[u8], now: Instant) {
+    let StepIntent { tenant, principal, upstream, tool, .. } = intent;
+    let owner = checks::identity::Owner { tenant, principal, upstream, tool };
+    // The arguments' own hash: a leg's fingerprint holds its state besides.
+    if let Ok(fingerprint) = checks::fingerprint(&intent.args) {
+        let parent = Parent { key: intent.key, step: intent.step };
+        legs.handed_out(self::state(&owner, &fingerprint, state), parent, now);
     }
 }
 
@@ -70,13 +89,17 @@ mod tests {
         Hash([number; 32])
     }
 
+    fn parent(number: u8) -> Parent {
+        Parent { key: hash(number), step: StepId([number; 16]) }
+    }
+
     #[test]
     fn a_state_leads_to_the_step_that_handed_it_out_last() {
         let legs = Legs::new(Duration::from_secs(10));
         let now = Instant::from_micros(1_000_000);
-        legs.handed_out(hash(1), hash(7), now);
-        legs.handed_out(hash(1), hash(8), now + Duration::from_secs(1));
-        assert_eq!(legs.parent(&hash(1), now + Duration::from_secs(2)), Some(hash(8)));
+        legs.handed_out(hash(1), parent(7), now);
+        legs.handed_out(hash(1), parent(8), now + Duration::from_secs(1));
+        assert_eq!(legs.parent(&hash(1), now + Duration::from_secs(2)), Some(parent(8)));
         assert_eq!(legs.parent(&hash(2), now), None);
         assert_eq!(legs.parent(&hash(1), now + Duration::from_secs(12)), None);
     }
@@ -86,7 +109,7 @@ mod tests {
         let legs = Legs::new(Duration::from_secs(10));
         let now = Instant::from_micros(1);
         for number in 0..=LEGS_MAX {
-            legs.handed_out(checks::identity::hash(&[&number.to_le_bytes()]), hash(1), now);
+            legs.handed_out(checks::identity::hash(&[&number.to_le_bytes()]), parent(1), now);
         }
         assert_eq!(legs.inner.lock().parents.len(), LEGS_MAX);
         assert_eq!(legs.parent(&checks::identity::hash(&[&0_usize.to_le_bytes()]), now), None);

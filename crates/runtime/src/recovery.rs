@@ -3,11 +3,12 @@
 use crate::failpoint;
 use crate::gap;
 use crate::shell::Shell;
+use crate::{answer, legs};
 use engine::Input;
 use policy::ToolRules;
 use serde_json::Value;
 use std::sync::Arc;
-use vocab::{StepIntent, StepRow};
+use vocab::{State, StepIntent, StepRow};
 
 /// Feeds every open step. Only those are read, however many are stored.
 pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
@@ -24,9 +25,21 @@ pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
 /// Gives one step to the engine.
 pub(crate) fn load(shell: &Arc<Shell>, mut row: StepRow) {
     gap::doubt(&mut row, shell.journal.start());
+    if row.status.state == State::AwaitingInput {
+        hand_out_again(shell, &row);
+    }
     let rules = rules(shell, &row.intent);
     shell.books.lock().recovered(&row.intent);
     shell.feed([Input::Recovered { row: Box::new(row), rules }]);
+}
+
+/// What an earlier process asked for may still be brought.
+fn hand_out_again(shell: &Shell, row: &StepRow) {
+    let Some(result) = &row.result else { return };
+    let limits = answer::limits(&shell.policy.load(), &row.intent.upstream);
+    if let Some(state) = answer::judge(result.clone(), None, &limits).state {
+        legs::hand_out(&shell.legs, &row.intent, &result[state], shell.clock.now());
+    }
 }
 
 /// The rules that its tool has now. An upstream that was not asked for its tools yet has those of the file, else the

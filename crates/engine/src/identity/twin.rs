@@ -4,7 +4,7 @@
 use crate::Engine;
 use crate::admission::Admitted;
 use crate::call::Caller;
-use crate::input::Call;
+use crate::input::{Call, Continues};
 use crate::step::{Live, Phase};
 use alloc::boxed::Box;
 use alloc::format;
@@ -42,6 +42,8 @@ impl Engine {
             Twin::Permit(earlier) => self.begin(now, Admitted { permit: Some(earlier), ..admitted }),
             Twin::Resolve(earlier) => self.defer(now, admitted, earlier),
             Twin::Adopt(earlier) => self.adopt(now, admitted.call, earlier),
+            // Its content holds the state and the input: it is that very leg, whose name nobody remembers.
+            Twin::Repeat(earlier) if call.continues == Continues::Unknown => self.adopt(now, admitted.call, earlier),
             Twin::Repeat(earlier) => self.repeat(now, admitted, earlier),
         }
         if let Some(remembered) = remembered {

@@ -1,6 +1,6 @@
 //! Calls in a few words: every test changes only what it is about.
 
-use engine::Call;
+use engine::{Call, Continues};
 use policy::{Consistency, Policy, ReadPlan, Strength, ToolFacts, ToolRules};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,6 +20,7 @@ pub struct Ask {
     pub structured: bool,
     pub wire: Option<u8>,
     pub finding: Option<&'static str>,
+    pub continues: Continues,
 }
 
 impl Ask {
@@ -35,6 +36,7 @@ impl Ask {
             structured: false,
             wire: None,
             finding: None,
+            continues: Continues::Nothing,
         }
     }
 
@@ -75,6 +77,12 @@ impl Ask {
         self
     }
 
+    /// Brings the input that a step asked for.
+    pub fn continues(mut self, asked: u64) -> Self {
+        self.continues = Continues::Step(step(asked));
+        self
+    }
+
     pub fn patience(mut self, seconds: u64) -> Self {
         self.patience = Duration::from_secs(seconds);
         self
@@ -106,6 +114,7 @@ impl Ask {
             upstream_key: (self.rules.effect == Effect::Keyed).then(|| checks::identity::upstream_key(&key, 0)),
             rules: self.rules.clone(),
             finding: self.finding.map(String::from),
+            continues: self.continues,
             deadline: now + self.patience,
             structured: self.structured,
         }

@@ -7,6 +7,7 @@ mod evidence;
 mod identity;
 mod lanes;
 mod leave;
+mod legs;
 mod pending;
 mod persons;
 mod plans;

@@ -182,3 +182,32 @@ async fn a_question_of_a_stateless_upstream_is_one_step_in_legs() {
     assert_eq!(done["result"]["content"][0]["text"], "3", "{done}");
     assert_eq!(sent(&server, "book"), 2);
 }
+
+//= S-23
+#[tokio::test]
+async fn a_state_that_was_tampered_with_is_no_valid_request_and_goes_no_further() {
+    let server = Server::new(STATELESS, json!({ "tools": {} }), |_, message| async move {
+        if message["method"] == "tools/list" {
+            return json!({ "result": { "tools": [{ "name": "book", "inputSchema": { "type": "object" } }] } });
+        }
+        if message["params"].get("requestState").is_some() {
+            return json!({ "result": { "content": [], "resultType": "complete" } });
+        }
+        let asks = json!({ "day": { "method": "elicitation/create", "params": { "message": "which?" } } });
+        json!({ "result": { "resultType": "input_required", "inputRequests": asks, "requestState": "s" } })
+    });
+    let hub = hub(&server);
+    let client = client(&hub, STATELESS).await;
+    let asked = client.call("book", json!({})).await;
+    assert_eq!(asked["result"]["requestState"], "s", "{asked}");
+    let answers = json!({ "day": { "action": "accept", "content": { "day": 3 } } });
+    let again =
+        |state: &str| json!({ "name": "book", "arguments": {}, "inputResponses": answers, "requestState": state });
+    let refused = client.request("tools/call", again("s-tampered")).await;
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    assert_eq!(refused["error"]["data"]["executed"], "no");
+    assert_eq!(sent(&server, "book"), 1);
+    let done = client.request("tools/call", again("s")).await;
+    assert_eq!(done["result"]["resultType"], "complete", "{done}");
+    assert_eq!(sent(&server, "book"), 2);
+}

@@ -4,6 +4,7 @@ use super::With;
 use crate::api::{Continuation, Request};
 use crate::legs;
 use checks::identity::{self, Id, Owner};
+use engine::Continues;
 use vocab::{Hash, KeySource, RunId, StepId};
 
 /// Longest id of a model's call that is taken for a name.
@@ -14,6 +15,7 @@ pub(super) struct Named {
     pub(super) source: KeySource,
     /// State and responses of a continuation, for its fingerprint.
     pub(super) leg: Option<Hash>,
+    pub(super) continues: Continues,
 }
 
 /// The name, and what is wrong with the keys that the client sent: then the call must not run.
@@ -41,7 +43,7 @@ pub(super) fn of(
     };
     let key = identity::step_key(owner, &id);
     let named = match &request.continuation {
-        None => Named { key, source: id.source(), leg: None },
+        None => Named { key, source: id.source(), leg: None, continues: Continues::Nothing },
         Some(leg) => leg_of(with, owner, key, id.source(), leg, fingerprint),
     };
     (named, doubt)
@@ -55,7 +57,8 @@ fn model_call(request: &Request) -> Option<&str> {
 }
 
 /// One leg per state: the state names it, and the responses are part of what it says. The same responses once more are
-/// the same leg, others are a conflict.
+/// the same leg, others are a conflict. Where there is
+/// neither a state nor a key of the client, only the responses tell legs apart.
 fn leg_of(
     with: &With<'_>,
     owner: &Owner<'_>,
@@ -68,16 +71,23 @@ fn leg_of(
     let responses = identity::hash(&[b"responses1", &canonical(&leg.responses).0]);
     let parent = with.legs.parent(&legs::state(owner, fingerprint, state), with.now);
     let said = identity::hash(&[b"leg1", state, &responses.0]);
-    match (parent, source) {
+    let by_input = leg.state.is_none() && parent.is_some() && source == KeySource::Fresh;
+    let told_apart = if by_input { responses } else { Hash::default() };
+    let continues = match parent {
+        Some(parent) => Continues::Step(parent.step),
+        None if leg.state.is_some() => Continues::Unknown,
+        // Input that nobody asked for is one more argument.
+        None => Continues::Nothing,
+    };
+    let (key, source) = match (parent, source) {
         // It continues a step that we know by its name.
-        (Some(parent), _) => {
-            let source = if source == KeySource::Fresh { KeySource::Position } else { source };
-            Named { key: identity::leg_key(&parent, state, &Hash::default()), source, leg: Some(said) }
-        }
-        (None, KeySource::Fresh) => Named { key: own, source, leg: Some(said) },
+        (Some(parent), KeySource::Fresh) => (identity::leg_key(&parent.key, state, &told_apart), KeySource::Position),
+        (Some(parent), source) => (identity::leg_key(&parent.key, state, &told_apart), source),
+        (None, KeySource::Fresh) => (own, source),
         // The parent is not known any more, but the client named both calls alike.
-        (None, _) => Named { key: identity::leg_key(&own, state, &Hash::default()), source, leg: Some(said) },
-    }
+        (None, _) => (identity::leg_key(&own, state, &told_apart), source),
+    };
+    Named { key, source, leg: Some(said), continues }
 }
 
 fn canonical(responses: &[u8]) -> Hash {

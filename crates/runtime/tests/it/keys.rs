@@ -3,7 +3,7 @@
 use crate::bench::{Bench, result, stop};
 use crate::upstream::Fault;
 use runtime::{Continuation, Request, Run};
-use vocab::Code;
+use vocab::{Code, Executed};
 
 const ARGS: &str = r#"{"account":"a"}"#;
 
@@ -146,4 +146,36 @@ async fn a_state_that_another_call_is_given_too_belongs_to_that_call_from_then_o
         assert!(!result(bench.ask(leg(&bench, r#"{"q":{"a":1}}"#)).await).2);
         assert_eq!(bench.upstream.paid("a"), before + 1);
     }
+}
+
+const QUESTION: &str = r#"{"resultType":"input_required","inputRequests":{"q":{}}}"#;
+
+fn stateless(bench: &Bench, responses: &'static str) -> Request {
+    let continuation = Continuation { state: None, responses: bytes::Bytes::from_static(responses.as_bytes()) };
+    Request { continuation: Some(continuation), ..bench.request("pay", ARGS) }
+}
+
+//= S-23
+#[tokio::test(start_paused = true)]
+async fn a_state_that_was_never_handed_out_to_this_caller_is_refused_before_anything_is_sent() {
+    let bench = Bench::new();
+    let refused = stop(bench.ask(leg(&bench, r#"{"q":{"a":1}}"#)).await);
+    assert_eq!((refused.code, refused.executed), (Code::InputInvalid, Executed::No));
+    bench.upstream.fault(Fault::Answers(WISH));
+    assert!(result(bench.call("pay", ARGS).await).0.contains("input_required"));
+    let sent = bench.upstream.attempts.lock().len();
+    let other = Request { principal: "eve".into(), ..leg(&bench, r#"{"q":{"a":1}}"#) };
+    assert_eq!(stop(bench.ask(other).await).code, Code::InputInvalid);
+    assert_eq!(bench.upstream.attempts.lock().len(), sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_state_every_other_input_is_another_leg_and_input_unasked_for_is_passed_on() {
+    let bench = Bench::new();
+    assert!(!result(bench.ask(stateless(&bench, r#"{"q":{"a":0}}"#)).await).2);
+    bench.upstream.fault(Fault::Answers(QUESTION));
+    assert!(result(bench.call("pay", ARGS).await).0.contains("input_required"));
+    assert!(!result(bench.ask(stateless(&bench, r#"{"q":{"a":1}}"#)).await).2);
+    assert!(!result(bench.ask(stateless(&bench, r#"{"q":{"a":2}}"#)).await).2);
+    assert!(result(bench.ask(stateless(&bench, r#"{"q":{"a":1}}"#)).await).2);
 }

@@ -5,7 +5,7 @@ use crate::prompt::Prompt;
 use crate::upstream::{Fault, Upstream};
 use journal::crash::Tail;
 use journal::{Crash, Journal};
-use runtime::Request;
+use runtime::{Continuation, Reply, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::{Code, Executed, State};
@@ -162,4 +162,38 @@ async fn a_restored_older_journal_is_no_proof_that_a_later_attempt_was_not_made(
     let doubted = stop(pumped(&journal, &bench, keyed(&bench, "wipe")).await);
     assert_eq!((doubted.code, doubted.executed), (Code::OutcomeUnknown, Executed::Unknown));
     assert_eq!(upstream.sends(), sends, "it is not sent once more");
+}
+
+const WISH: &str = r#"{"resultType":"input_required","requestState":"s1","inputRequests":{"q":{}}}"#;
+
+fn leg(bench: &Bench) -> Request {
+    let continuation = Continuation {
+        state: Some(bytes::Bytes::from_static(br#""s1""#)),
+        responses: bytes::Bytes::from_static(br#"{"q":{"a":1}}"#),
+    };
+    Request { continuation: Some(continuation), ..bench.request("pay", ARGS) }
+}
+
+//= S-23
+//= G5
+#[tokio::test(start_paused = true)]
+async fn a_state_handed_out_before_a_restart_is_continued_after_it_and_after_another_one_its_leg_is_found() {
+    let (journal, upstream) = (Prompt::new(), Arc::<Upstream>::default());
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    upstream.fault(Fault::Answers(WISH));
+    let Reply::Result { step: asked, .. } = bench.call("pay", ARGS).await else { unreachable!("the wish") };
+    bench.runtime.drain(Duration::from_secs(5)).await;
+    drop(bench);
+    let journal = journal.reopen();
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    let before = upstream.paid("a");
+    let first = result(bench.ask(leg(&bench)).await);
+    assert_eq!((first.2, upstream.paid("a")), (false, before + 1));
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(asked)).await;
+    assert_eq!((seen.steps[0].state, seen.steps[0].executed), (State::Closed, Executed::No));
+    bench.runtime.drain(Duration::from_secs(5)).await;
+    drop(bench);
+    let bench = Bench::on(journal.reopen(), Arc::clone(&upstream));
+    let again = result(bench.ask(leg(&bench)).await);
+    assert_eq!((again.0, again.2, upstream.paid("a")), (first.0, true, before + 1));
 }
