@@ -128,6 +128,8 @@ pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Res
 async fn read_answer(shared: &Shared, stream: &mut Stream, id: &Bytes) -> Result<Bytes, Failure> {
     let limits = mcp::Limits { bytes: shared.limits.message_max, depth: shared.limits.depth_max, batch: 64 };
     while let Some(data) = stream.next_message().await? {
+        // A buffer may hold thousands of messages: an upstream that floods must not keep this thread for itself.
+        tokio::task::consume_budget().await;
         let messages = match Envelope::parse_any(data, &limits) {
             Ok(mcp::Incoming::One(message)) => vec![message],
             Ok(mcp::Incoming::Batch(messages)) => messages,
@@ -202,6 +204,7 @@ async fn listen(shared: &Shared) {
                 was_open = true;
                 stream.position = Position { moved: false, ..position };
                 while let Ok(Some(data)) = stream.next_message().await {
+                    tokio::task::consume_budget().await;
                     deliver(shared, data);
                 }
                 position = stream.position;

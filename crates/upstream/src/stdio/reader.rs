@@ -27,6 +27,8 @@ pub async fn run(mut stdout: impl AsyncRead + Unpin, limits: Limits, pending: Ar
             buffer.advance(1);
             seen = 0;
             take(line, &read, &pending, &sink);
+            // A child that floods must not keep this thread for itself.
+            tokio::task::consume_budget().await;
         }
         seen = buffer.len();
         if seen > limits.message_max {
