@@ -130,9 +130,10 @@ impl Answer {
         })
     }
 
-    /// A member of the guard's word, such as `executed`.
+    /// A member of the guard's word, such as `executed`; of an answer about the status of one step, a member of that.
     pub fn guard_word(&self, name: &str) -> Option<&str> {
-        self.guard.as_ref()?.get(name)?.as_str()
+        let guard = self.guard.as_ref()?;
+        guard.get(name).unwrap_or(&guard["status"]["steps"][0][name]).as_str()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use testkit::process;
 
 const USAGE: &str = "effects [--seeds N] [--parallel N] [--routes direct,readback,init,bare] [--faults WORD] \
-                     [--hurried] [--out FILE]\neffects ledger …\neffects rogue HABIT FILE";
+                     [--hurried] [--explain] [--out FILE]\neffects ledger …\neffects rogue HABIT FILE";
 const OUT: &str = "docs/effects.md";
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
@@ -35,12 +35,17 @@ async fn measure(args: &[String]) -> Result<ExitCode> {
         seeds: 0..4,
         hurried: false,
         parallel: 96,
+        explain: false,
     };
     let mut out = Some(PathBuf::from(OUT));
     let mut args_left = args.iter();
     while let Some(name) = args_left.next() {
-        if name == "--hurried" {
-            matrix.hurried = true;
+        match name.as_str() {
+            "--hurried" => matrix.hurried = true,
+            "--explain" => matrix.explain = true,
+            _ => {}
+        }
+        if ["--hurried", "--explain"].contains(&name.as_str()) {
             continue;
         }
         let value = args_left.next().with_context(|| format!("{name} needs a value: {USAGE}"))?;

@@ -36,9 +36,12 @@ struct Heard {
     broken: bool,
     /// It speaks of an earlier call, and says that this one was not executed.
     of_earlier: bool,
+    text: String,
 }
 
 const TRIES: usize = 4;
+/// Of an answer, for a report.
+const TEXT_MAX: usize = 300;
 const STATUS_TOOL: &str = "cofferdam__status";
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,8 @@ struct Acting<'s> {
     reissued: bool,
     /// The call, counted from 0, during which the gateway is killed.
     kill_at: usize,
+    /// The last answer to a question about the call at hand.
+    status: String,
     /// By tool and arguments: how often believed done or open.
     accounted: BTreeMap<String, usize>,
 }
@@ -75,6 +80,7 @@ pub async fn play(case: Case, seat: &mut Seat) -> Result<Score> {
         score: Score::default(),
         reissued: false,
         kill_at,
+        status: String::new(),
         accounted: BTreeMap::new(),
     };
     let mut beliefs = Vec::new();
@@ -111,7 +117,7 @@ pub async fn play(case: Case, seat: &mut Seat) -> Result<Score> {
 
 impl Acting<'_> {
     async fn perform(&mut self, call: &Scripted) -> Result<Belief> {
-        let mut belief = Belief::Open;
+        let (mut belief, mut told) = (Belief::Open, Vec::new());
         for attempt in 1..=TRIES {
             let mut heard = self.ask(call).await?;
             if attempt == 1 && !self.reissued && heard.of_earlier && heard.belief == Belief::Done {
@@ -119,6 +125,7 @@ impl Acting<'_> {
                 heard.belief = Belief::Not { excused: false };
             }
             self.note(call, &heard, belief)?;
+            told.push(std::mem::take(&mut heard.text));
             // Later answers speak of later calls; what was done once stays done.
             if belief != Belief::Done {
                 belief = heard.belief;
@@ -130,6 +137,10 @@ impl Acting<'_> {
                 }
                 break;
             }
+        }
+        if call.is_mutation && belief != Belief::Done {
+            let status = std::mem::take(&mut self.status);
+            self.score.heard.push(format!("{} {}: {belief:?} {told:?} {status}", call.tool, call.args));
         }
         if call.is_mutation && !matches!(belief, Belief::Not { .. }) {
             *self.accounted.entry(key(call)).or_default() += 1;
@@ -230,6 +241,11 @@ impl Acting<'_> {
             step: None,
             broken: false,
             of_earlier: false,
+            text: String::new(),
+        };
+        heard.text = match answer {
+            Ok(answer) => answer.text.chars().take(TEXT_MAX).collect(),
+            Err(error) => error.to_string(),
         };
         match answer {
             Ok(answer) => {
@@ -283,6 +299,7 @@ impl Acting<'_> {
             let options = CallOptions::within(self.case.scale.patience);
             let told = client.call(STATUS_TOOL, json!({ "step": step }), &options).await;
             self.client = Some(client);
+            self.status = format!("{told:?}");
             match told.as_ref().ok().and_then(|answer| answer.guard_word("executed")) {
                 Some("yes") => return Ok(Belief::Done),
                 Some("no") => return Ok(Belief::Not { excused: true }),

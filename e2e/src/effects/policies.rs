@@ -27,7 +27,8 @@ pub async fn text(case: &Case, reach: &Reach, binary: &Path, directory: &Path) -
     let upstream = format!("upstreams:\n  {UPSTREAM}:\n    mcp: {}\n", reach.mcp());
     Ok(match case.route {
         Route::Direct => String::new(),
-        Route::Readback => upstream + &times(case) + readbacks(case.world),
+        // That a 503 of this server comes before any work is what an operator knows and `init` cannot.
+        Route::Readback => upstream + "    evidence: { sheds_first: true }\n" + &times(case) + readbacks(case.world),
         Route::Init => init(reach, binary, directory).await?,
         Route::Bare => upstream + &times(case),
     })

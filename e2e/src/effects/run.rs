@@ -25,6 +25,8 @@ pub struct Matrix {
     pub hurried: bool,
     /// Cases at a time.
     pub parallel: usize,
+    /// Tell on standard error how each case through the gateway that is not clean came about.
+    pub explain: bool,
 }
 
 const fn millis(count: u64) -> Duration {
@@ -98,10 +100,10 @@ pub async fn run(matrix: &Matrix, progress: impl Fn(usize, usize, Duration)) -> 
     let cases = matrix.cases();
     let count = cases.len();
     for case in cases {
-        let (programs, places) = (programs.clone(), Arc::clone(&places));
+        let (programs, places, explain) = (programs.clone(), Arc::clone(&places), matrix.explain);
         playing.spawn(async move {
             let _place = places.acquire_owned().await;
-            let played = tokio::time::timeout(CASE_WAIT, play(case, &programs)).await;
+            let played = tokio::time::timeout(CASE_WAIT, play(case, &programs, explain)).await;
             played.with_context(|| format!("{case:?} went on for {CASE_WAIT:?}"))?.map(|score| (case, score))
         });
     }
@@ -113,22 +115,24 @@ pub async fn run(matrix: &Matrix, progress: impl Fn(usize, usize, Duration)) -> 
     Ok(scores)
 }
 
-async fn play(case: Case, programs: &Programs) -> Result<Score> {
+async fn play(case: Case, programs: &Programs, explain: bool) -> Result<Score> {
     let mut seat = Seat::take(case, programs).await.with_context(|| format!("prepare {case:?}"))?;
     let score = agent::play(case, &mut seat).await;
     let score = score.with_context(|| format!("play {case:?}"))?;
-    if case.route != Route::Direct && !(score.is_truthful() && score.duplicates == 0 && score.garbage == 0) {
-        report(&case, &score, &seat);
+    let is_harmless = score.is_truthful() && score.duplicates == 0 && score.garbage == 0;
+    if case.route != Route::Direct && (!is_harmless || explain && !score.is_clean) {
+        report(&case, &score, &seat, is_harmless);
     }
     Ok(score)
 }
 
 /// Harm through the gateway is a defect; what is needed to find it goes to standard error.
-fn report(case: &Case, score: &Score, seat: &Seat) {
+fn report(case: &Case, score: &Score, seat: &Seat, is_harmless: bool) {
     use std::io::Write;
     let mut out = std::io::stderr().lock();
     let ledger = seat.entries().unwrap_or_default();
-    let mut text = format!("\nHARM {case:?}\n{score:?}\n");
+    let title = if is_harmless { "NOT CLEAN" } else { "HARM" };
+    let mut text = format!("\n{title} {case:?}\n{score:?}\n");
     for entry in ledger {
         text += &format!("  ledger {} {} {:?}\n", entry.n, entry.tool, entry.args);
     }

@@ -23,6 +23,8 @@ pub struct Score {
     pub state_right: bool,
     /// And no duplicate, and every write truthfully confirmed.
     pub is_clean: bool,
+    /// Per write that is not done: what was heard of it.
+    pub(super) heard: Vec<String>,
     /// Calls that were denied although applied, counted already.
     pub(super) told_not: Vec<String>,
 }

@@ -15,6 +15,7 @@ fn matrix(routes: &[Route]) -> Matrix {
         seeds: 0..1,
         hurried: true,
         parallel: 48,
+        explain: true,
     }
 }
 

@@ -5,7 +5,7 @@ use e2e::kills::{Campaign, Findings, Upstream};
 use std::path::Path;
 
 /// Kills at random, per upstream.
-const RANDOM: usize = 120;
+const RANDOM: usize = 150;
 /// Attempts to end the process at each named point, per upstream.
 const PER_POINT: usize = 4;
 
