@@ -7,11 +7,11 @@ use anyhow::Result;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testkit::client::{Answer, CallOptions, Error};
 use testkit::ledger::hash;
-use testkit::worlds::{Scripted, audit, tasks};
-use testkit::{Client, Random, Tool, worlds};
+use testkit::worlds::{Audit, Scripted, audit, tasks};
+use testkit::{Client, Hints, Random, Tool, worlds};
 
 /// What the agent takes for true about one call in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ struct Heard {
     step: Option<String>,
     /// The connection is of no more use.
     broken: bool,
-    /// It speaks of an earlier call, and says that this one was not executed.
+    /// It is the answer of the step that it names, and says that this call was not executed again.
     of_earlier: bool,
     text: String,
 }
@@ -53,8 +53,6 @@ struct Acting<'s> {
     random: Random,
     tools: Vec<Tool>,
     score: Score,
-    /// The call at hand was sent more than once without an answer in between, by whomever.
-    reissued: bool,
     /// The call, counted from 0, during which the gateway is killed.
     kill_at: usize,
     /// The last answer to a question about the call at hand.
@@ -78,14 +76,12 @@ pub async fn play(case: Case, seat: &mut Seat) -> Result<Score> {
         random,
         tools,
         score: Score::default(),
-        reissued: false,
         kill_at,
         status: String::new(),
         accounted: BTreeMap::new(),
     };
     let mut beliefs = Vec::new();
     for call in &task.calls {
-        acting.reissued = false;
         let belief = acting.perform(call).await?;
         if call.is_mutation {
             beliefs.push((call, belief));
@@ -103,9 +99,9 @@ pub async fn play(case: Case, seat: &mut Seat) -> Result<Score> {
         .collect();
     let audit = audit(&task, task.calls.len(), &not, &truth);
     let whole = worlds::audit(&task, task.calls.len(), &[], &truth);
-    let mut score = acting.score;
+    let mut score = std::mem::take(&mut acting.score);
     score.settle(&beliefs, &truth);
-    score.duplicates = whole.duplicates;
+    score.duplicates = duplicates(&whole, &acting.tools);
     score.state_right = audit.state_right;
     score.is_clean = score.state_right
         && score.is_truthful()
@@ -118,10 +114,11 @@ pub async fn play(case: Case, seat: &mut Seat) -> Result<Score> {
 impl Acting<'_> {
     async fn perform(&mut self, call: &Scripted) -> Result<Belief> {
         let (mut belief, mut told) = (Belief::Open, Vec::new());
+        let began = SystemTime::now();
         for attempt in 1..=TRIES {
             let mut heard = self.ask(call).await?;
-            if attempt == 1 && !self.reissued && heard.of_earlier && heard.belief == Belief::Done {
-                // Nothing of this call was out: what was done is something else that the agent meant.
+            if heard.of_earlier && heard.belief == Belief::Done && begun_at(heard.step.as_deref()) < began {
+                // What was done is something that the agent meant before it meant this.
                 heard.belief = Belief::Not { excused: false };
             }
             self.note(call, &heard, belief)?;
@@ -169,10 +166,7 @@ impl Acting<'_> {
         let patience = self.case.scale.patience;
         let mut options = CallOptions::within(patience);
         match self.case.trouble {
-            Trouble::Twice if strikes => {
-                self.reissued = true;
-                options.twice = true;
-            }
+            Trouble::Twice => options.twice = strikes,
             Trouble::Kill if call.intent == self.kill_at => {
                 return self.ask_and_kill(call, options).await;
             }
@@ -185,7 +179,6 @@ impl Acting<'_> {
                 if heard.belief != Belief::Open || heard.garbage {
                     return Ok(heard);
                 }
-                self.reissued = true;
                 if self.case.trouble == Trouble::SameId {
                     options = options.id(id);
                 }
@@ -214,7 +207,6 @@ impl Acting<'_> {
         let heard = heard?;
         if heard.broken && self.case.transport == Transport::Stateless {
             // The revision demands it of every client, whatever the agent does: a new request under a new id.
-            self.reissued = true;
             return self.send(call, &options).await;
         }
         Ok(heard)
@@ -310,9 +302,25 @@ impl Acting<'_> {
     }
 }
 
+/// When a step began: its id is a UUID of version 7, which starts with the milliseconds since 1970.
+fn begun_at(step: Option<&str>) -> SystemTime {
+    let digits: String = step.unwrap_or_default().chars().filter(char::is_ascii_hexdigit).take(12).collect();
+    // Without an id the answer is taken to be about this call.
+    u64::from_str_radix(&digits, 16).map_or(SystemTime::now(), |millis| UNIX_EPOCH + Duration::from_millis(millis + 1))
+}
+
 /// The upstream did not do it, as opposed to a refusal of the gateway's own.
 fn is_excused(answer: &Answer) -> bool {
     matches!(answer.guard_word("code"), Some("not_applied" | "upstream_unavailable"))
+}
+
+/// Effects beyond those that were meant. An absolute write that is had again changes nothing.
+fn duplicates(audit: &Audit, tools: &[Tool]) -> usize {
+    let repeatable = |call: &str| {
+        tools.iter().any(|tool| tool.hints == Hints::Idempotent && call.split(' ').next() == Some(tool.name))
+    };
+    let counted = audit.counts.iter().filter(|(call, ..)| !repeatable(call));
+    counted.map(|(_, meant, had)| had.saturating_sub(*meant)).sum()
 }
 
 pub fn key(call: &Scripted) -> String {

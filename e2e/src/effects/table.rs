@@ -95,9 +95,10 @@ strikes its calls that change something (stale reads strike its reads); duplicat
 agent and the first hop; the gateway is killed once in the middle of a task, while a call is out, and started again on
 its journal. Between two calls an agent thinks for about as long as a model does (2.2 s); its retries come at once.
 
-- **duplicates**: effects beyond those that the task means.
+- **duplicates**: effects beyond those that the task means, without absolute writes, which may be had again.
 - **told not, though applied** and **told done, though not**: what the agent was told, against the ledger. A connection
-  that breaks or a client's own timeout tells nothing; a plain error tells that it was not done.
+  that breaks or a client's own timeout tells nothing; a plain error tells that it was not done. An answer that is of an
+  earlier step, and says that the call was not executed again, is taken at its word.
 - **unknown**: share of writes of which the agent in the end was told that it is not known, or nothing.
 - **garbage**: answers that are no JSON, no result, or not what the tool promises, and that reached the agent.
 - **state right**: the world is as what the agent believes to have done leads to.
