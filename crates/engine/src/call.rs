@@ -9,12 +9,17 @@ use vocab::{Instant, StepId};
 /// Even a caller whose time for probes is up waits this long for the first one.
 const FIRST_PROBE: Duration = Duration::from_secs(2);
 
+/// Of a caller's time.
+const GRACE_SHARE: u32 = 8;
+
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// The step that is waited for.
     pub(crate) step: StepId,
     /// Until when it waits at most.
     pub(crate) deadline: Instant,
+    /// How much longer it waits for a first look at the world: its deadline is a little before its time is over.
+    pub(crate) grace: Duration,
     /// From when on an `unknown` is told rather than waited out.
     pub(crate) unknown_at: Instant,
     /// Its timer, while it has one.
@@ -37,6 +42,7 @@ impl Caller {
         Self {
             step,
             deadline: call.deadline,
+            grace: (call.deadline.since(now) / GRACE_SHARE).min(FIRST_PROBE),
             unknown_at: now + call.rules.probe_wait,
             due: None,
             overdue: false,

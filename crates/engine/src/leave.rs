@@ -84,8 +84,14 @@ impl Engine {
             Phase::Claiming if !is_attached => {}
             Phase::Sent | Phase::Backoff if !live.is_mutation() && is_last => self.end_read(now, id, Cause::Transient),
             Phase::Sent if is_last && !is_deferred => {
+                let looks = live.is_mutation() && live.rules.probe.is_some();
                 if let Some(live) = self.table.get_mut(id) {
                     live.why = "no answer before the caller's deadline".into();
+                }
+                // What the world shows is worth more than to hear a moment earlier that nothing is known.
+                if let Some(caller) = self.calls.get_mut(&call).filter(|_| looks) {
+                    caller.overdue = false;
+                    caller.deadline = now + caller.grace;
                 }
                 self.become_unknown(now, id, EvidenceClass::Ambiguous);
             }
