@@ -10,11 +10,16 @@ use crate::command::words;
 use crate::exit::{Exit, Failed};
 use crate::output::Out;
 use crate::place::{self, AdminAt};
-use ingress_mcp::{Caller, Scope};
+use ingress_mcp::{Caller, Hub, Scope};
 use policy::{Expanded, Policy, Problems, Transport, Upstream, init::upstream_name};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 use upstream::Environment;
 use vocab::Name;
+
+/// How long a client's pipe may take the answers that were in flight once everything else has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
     let mut signals = Signals::listen()?;
@@ -48,17 +53,12 @@ pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
         }
     };
     let caller = Caller { tenant: policy::defaults::TENANT.into(), principal: "local".into() };
-    let serving = ingress_mcp::serve_stdio(Arc::clone(&core.hub), caller, Scope::One(name));
+    let mut serving = pin!(serve(Arc::clone(&core.hub), caller, name));
     let exit = tokio::select! {
-        finished = serving => {
-            if let Err(error) = finished {
-                tracing::warn!(%error, "the client's pipe broke");
-            }
-            start::drain(core.end(), &mut signals).await
-        }
+        () = &mut serving => start::drain(core.end(), &mut signals).await,
         name = signals.next() => {
             tracing::info!("{name}: draining");
-            start::drain(core.end(), &mut signals).await
+            start::drain(end_serving(&core, serving), &mut signals).await
         }
         error = core.runtime.poisoned() => return Err(start::poisoned(error)),
     };
@@ -66,6 +66,23 @@ pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
         served.end().await;
     }
     Ok(exit)
+}
+
+async fn serve(hub: Arc<Hub>, caller: Caller, upstream: Name) {
+    if let Err(error) = ingress_mcp::serve_stdio(hub, caller, Scope::One(upstream)).await {
+        tracing::warn!(%error, "the client's pipe broke");
+    }
+}
+
+/// The client is served meanwhile: what was in flight has an answer, and it is still there to read it.
+async fn end_serving(core: &Core, mut serving: Pin<&mut impl Future<Output = ()>>) {
+    let mut ending = pin!(core.end());
+    tokio::select! {
+        () = &mut ending => if tokio::time::timeout(LAST_WORDS, serving).await.is_err() {
+            tracing::warn!("the client's pipe did not take its last answers in time");
+        },
+        () = &mut serving => ending.await,
+    }
 }
 
 /// What the policy calls the wrapped server, and the policy with it.

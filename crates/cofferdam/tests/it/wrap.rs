@@ -3,17 +3,22 @@
 use crate::Tested;
 use crate::cli::Desk;
 use crate::gateway::wait_for;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use testkit::client::Identity;
+use testkit::faults::Plan;
 use testkit::server::{self, Options};
 use testkit::shop::Shop;
 use testkit::{CallOptions, Client};
 
 /// The shop's file; that it is set makes this test binary a server.
 const SHOP: &str = "COFFERDAM_TEST_SHOP";
+/// How many milliseconds it takes for a call.
+const WORK: &str = "COFFERDAM_TEST_SHOP_WORK";
 
 /// Not a test of its own: what the wrapped children run.
 #[test]
@@ -21,15 +26,22 @@ fn child() -> Tested {
     let Some(file) = std::env::var_os(SHOP) else { return Ok(()) };
     let shop = Arc::new(Shop::open(&PathBuf::from(file))?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(server::serve_stdio(shop, Options::default()))?;
+    let work = std::env::var(WORK).ok().and_then(|text| text.parse().ok()).map(Duration::from_millis);
+    let faults = Plan { work: work.unwrap_or_default(), ..Plan::default() };
+    runtime.block_on(server::serve_stdio(shop, Options { faults, ..Options::default() }))?;
     Ok(())
 }
 
 async fn client(desk: &Desk, options: &[&str]) -> Result<Client, Box<dyn Error>> {
+    client_of(desk, options, Duration::ZERO).await
+}
+
+async fn client_of(desk: &Desk, options: &[&str], work: Duration) -> Result<Client, Box<dyn Error>> {
     let program = std::env::current_exe()?.display().to_string();
     let server = ["--", &program, "--exact", "wrap::child", "--nocapture", "--quiet"];
     let mut command = desk.command(&[&["wrap"], options, &server].concat());
     command.env(SHOP, desk.path("shop.db")).env("XDG_STATE_HOME", desk.path("state"));
+    command.env(WORK, work.as_millis().to_string());
     let log = std::fs::OpenOptions::new().create(true).append(true).open(desk.path("wrap.log"))?;
     command.stderr(log);
     Ok(Client::stdio(command.into(), Identity::speaking("2025-11-25")).await?)
@@ -128,5 +140,28 @@ fn without_a_command_there_is_nothing_to_wrap() -> Tested {
     let said = desk.run(&["wrap", "--config", "none.yaml", "--", "true"])?;
     assert_eq!(said.code, Some(1), "{said:?}");
     assert_eq!(said.out, "", "standard output is the client's");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_in_flight_is_answered_when_the_wrap_is_told_to_end() -> Tested {
+    let desk = Desk::new()?;
+    let window = Arc::new(client_of(&desk, &[], Duration::from_secs(2)).await?);
+    window.tools().await?;
+    let caller = Arc::clone(&window);
+    let refund = json!({ "order_id": 1, "amount": 5 });
+    let call = tokio::spawn(async move { caller.call("issue_refund", refund, &CallOptions::default()).await });
+    let place = journals(&desk)?.first().ok_or("no journal")?.display().to_string();
+    wait_for("the call is in flight", || {
+        let runs = desk.run(&["runs", "--json", "--journal", &place])?.json()?;
+        Ok(runs["runs"][0]["mutations"] == 1)
+    })?;
+    assert!(!call.is_finished(), "it ends while the call is out");
+    let id = window.process().and_then(|id| Pid::from_raw(id.cast_signed())).ok_or("no process")?;
+    kill_process(id, Signal::TERM)?;
+    let answer = call.await??;
+    assert!(!answer.is_error, "{answer:?}");
+    let status = Arc::into_inner(window).ok_or("the call has ended")?.close().await.ok_or("it goes on")?;
+    assert!(status.success(), "{status}");
     Ok(())
 }
