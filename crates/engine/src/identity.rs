@@ -168,6 +168,12 @@ impl Engine {
             Phase::AwaitingInput | Phase::RemoteTask if live.ticket.is_none() => {
                 self.replay_pending(call, id);
             }
+            // It ends without having run because its own caller left, which says nothing about this one.
+            Phase::Closing
+                if live.status.told == Some(Code::Cancelled) && live.status.outcome == Some(Outcome::NotExecuted) =>
+            {
+                self.defer(now, admitted, id);
+            }
             _ => self.attach(now, admitted.call, id, None),
         }
         self.try_forget(id);

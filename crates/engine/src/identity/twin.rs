@@ -52,7 +52,7 @@ impl Engine {
     }
 
     /// First find out what became of the earlier one; then this call is decided.
-    fn defer(&mut self, now: Instant, admitted: Admitted, earlier: StepId) {
+    pub(super) fn defer(&mut self, now: Instant, admitted: Admitted, earlier: StepId) {
         let call = admitted.call;
         let mut caller = Caller::of(&call, earlier, now);
         let id = call.call;

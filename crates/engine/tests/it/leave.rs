@@ -142,3 +142,20 @@ fn a_mutation_past_its_callers_deadline_is_unknown_and_goes_on() {
     world.done();
     assert_eq!(world.outcome(call), Some(Outcome::Succeeded));
 }
+
+#[test]
+fn who_comes_while_a_step_ends_unsent_because_its_caller_left_has_it_run() {
+    let mut world = World::new();
+    let ask = Ask::write().key("k");
+    world.held = true;
+    let first = world.ask(&ask);
+    world.leave(first, Left::Disconnected);
+    // The intent becomes durable; that nothing was sent is still on its way.
+    world.commit();
+    let second = world.ask(&ask);
+    world.held = false;
+    world.commit();
+    assert_eq!(world.sends.len(), 1);
+    world.done();
+    assert_eq!(world.told(second), "result");
+}

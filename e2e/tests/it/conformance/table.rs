@@ -178,10 +178,9 @@ Single checks that succeed directly and warn, only inform or are not made throug
 
 const TAIL: &str = "
 Why: a client of a session gets one JSON body where nothing but the answer comes, so that there is no stream of events
-to count or to resume; where the server's own stream breaks, the gateway resumes it. A continuation without
-`requestState` belongs to the last call with these arguments that was asked for input; once that has been answered,
-other answers are refused (`idempotency_conflict`) instead of being asked for anew, because the first ones may have had
-an effect.
+to count or to resume; where the server's own stream breaks, the gateway resumes it. In
+`input-required-result-tampered-state` it is the gateway that answers -32602: a `requestState` that it did not hand out
+to this caller for this call begins no mutation.
 
 Not run: the `auth/*` scenarios of the client mode. They judge how a client obtains a token with OAuth; the gateway
 sends upstream the headers that its policy names and takes part in no such flow, nor does it forward a client's own
