@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use mcp::bridge::Onward;
 use mcp::{Envelope, json, splice};
 use parking_lot::Mutex;
-use runtime::{Attempt, Link};
+use runtime::{Attempt, Link, TaskAsk};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -96,11 +96,7 @@ impl Call {
     }
 
     async fn read(&self, tool: Name, args: Bytes) -> Result<Bytes, Failure> {
-        let open = self.channel.lock().clone().filter(|channel| !channel.is_closed());
-        let channel = match open {
-            Some(channel) => channel,
-            None => self.open().await?,
-        };
+        let channel = self.warm().await?;
         let headers = match channel.is_stateless() {
             true => self.mirrored(&channel, &tool, &args).await,
             false => Vec::new(),
@@ -108,6 +104,22 @@ impl Call {
         let (params, options) = (call_params(&tool, &args), RequestOptions { headers, timeout: None });
         let response = self.conversation.ask_own(&channel, "tools/call", &params, options).await?;
         result_of(&response)
+    }
+
+    async fn task(&self, ask: TaskAsk, task: &str) -> Result<Bytes, Failure> {
+        let channel = self.warm().await?;
+        let params = [b"{\"taskId\":", quoted(task).as_bytes(), b"}"].concat();
+        let response = self.conversation.ask_own(&channel, ask.method(), &params, RequestOptions::default()).await?;
+        result_of(&response)
+    }
+
+    /// The session that the call went over, or its successor.
+    async fn warm(&self) -> Result<Arc<Channel>, Failure> {
+        let open = self.channel.lock().clone().filter(|channel| !channel.is_closed());
+        match open {
+            Some(channel) => Ok(channel),
+            None => self.open().await,
+        }
     }
 
     /// The headers that this tool of a stateless upstream wants to see its arguments in. Without them the upstream
@@ -132,6 +144,11 @@ impl Link for CallLink {
     fn read(&self, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>> {
         let call = Arc::clone(&self.0);
         Box::pin(async move { call.read(tool, args).await })
+    }
+
+    fn task(&self, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let call = Arc::clone(&self.0);
+        Box::pin(async move { call.task(ask, &task).await })
     }
 
     fn is_closed(&self) -> bool {

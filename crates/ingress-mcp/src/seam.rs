@@ -3,7 +3,7 @@
 use crate::Caller;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use runtime::{CallError, Delivery, Phase, Reply, Request};
+use runtime::{CallError, Delivery, Phase, Reply, Request, TaskAsk};
 use std::sync::Arc;
 use upstream::{ConnectOptions, Session, Sink};
 use vocab::{Failure, Name, StepId};
@@ -34,6 +34,9 @@ pub trait Guard: Send + Sync + 'static {
 
     /// The upstream says that its list of tools changed.
     fn forget(&self, upstream: &Name);
+
+    /// An upstream's answer about a task passed on its way to this caller.
+    fn task_answered(&self, caller: &Caller, upstream: &Name, task: &str, ask: TaskAsk, result: &Bytes);
 
     /// What is known of a step of this caller, as the text and the machine form of `cofferdam__status`. Without a step:
     /// the caller's open ones.

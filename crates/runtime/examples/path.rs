@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use journal::sqlite::Options;
 use journal::{Journal, Memory, Sqlite};
 use policy::Policy;
-use runtime::{Arrival, Attempt, Event, Link, Reader, Request, Run, Runtime, Settings};
+use runtime::{Arrival, Attempt, Event, Link, Reader, Request, Run, Runtime, Settings, TaskAsk};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +35,10 @@ impl Link for Ready {
         std::future::ready(Ok(Bytes::from_static(ANSWER.as_bytes()))).boxed()
     }
 
+    fn task(&self, _ask: TaskAsk, _task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        std::future::ready(Ok(Bytes::from_static(ANSWER.as_bytes()))).boxed()
+    }
+
     fn is_closed(&self) -> bool {
         false
     }
@@ -44,6 +48,10 @@ impl Link for Ready {
 
 impl Reader for Ready {
     fn read(&self, _upstream: Name, _tool: Name, _args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        std::future::ready(Ok(Bytes::from_static(ANSWER.as_bytes()))).boxed()
+    }
+
+    fn task(&self, _upstream: Name, _ask: TaskAsk, _task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
         std::future::ready(Ok(Bytes::from_static(ANSWER.as_bytes()))).boxed()
     }
 }

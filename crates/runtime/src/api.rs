@@ -59,11 +59,32 @@ pub trait Link: Send + Sync + 'static {
     /// A `tools/call` of our own on the same session: read-back, probe, pre-image. `Ok` is the JSON-RPC result.
     fn read(&self, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>>;
 
+    /// Asks the same session about a task that it made. `Ok` is the JSON-RPC result.
+    fn task(&self, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>>;
+
     /// The session is gone: reads go through the upstream's service session instead.
     fn is_closed(&self) -> bool;
 
     /// Forward the caller's cancel once; the attempt's future still tells how it ended.
     fn cancel(&self);
+}
+
+/// What is asked about a task of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskAsk {
+    /// `tasks/get`, or what else is answered with the state of a task.
+    Get,
+    /// `tasks/result`, which 2026-07-28 does not have.
+    Result,
+}
+
+impl TaskAsk {
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Get => "tasks/get",
+            Self::Result => "tasks/result",
+        }
+    }
 }
 
 /// What one attempt adds to the caller's message.
@@ -81,6 +102,8 @@ pub struct Attempt {
 /// Reads for probes when no caller's session is left: the gateway's own session with an upstream.
 pub trait Reader: Send + Sync + 'static {
     fn read(&self, upstream: Name, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>>;
+
+    fn task(&self, upstream: Name, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>>;
 }
 
 /// Where a waiting call is; doors turn it into progress.

@@ -78,8 +78,17 @@ pub(crate) async fn run(shell: Arc<Shell>, send: Send, abandoned: CancellationTo
         }
     };
     failpoint::hit("after_receipt");
+    let step = send.intent.step;
     let end = send.ended(&shell, result);
+    let is_task = matches!(&end, Input::AttemptEnded { end, .. } if is_task(end));
     shell.feed([end]);
+    if is_task {
+        shell.watch_task(step);
+    }
+}
+
+const fn is_task(end: &AttemptEnd) -> bool {
+    matches!(end, AttemptEnd::Answered(engine::Answer { kind: engine::AnswerKind::Task(_), .. }))
 }
 
 /// Whatever went wrong in there: it may have been sent.

@@ -20,7 +20,7 @@ use engine::{Engine, Input, NotDurable, Output};
 use owners::Owners;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use vocab::{CallId, Instant, Name, StepId, StepIntent};
+use vocab::{CallId, Instant, Name, State, StepId, StepIntent};
 
 pub(crate) struct Books {
     pub(crate) engine: Engine,
@@ -115,11 +115,29 @@ impl Books {
 
     /// The tool whose call the upstream made this task of.
     pub(crate) fn tool_of(&self, upstream: &str, task: &str) -> Option<Arc<Tool>> {
-        let made = |step: &StepId| {
-            let view = self.engine.step(*step)?;
-            Some(&*view.intent().upstream == upstream && view.status().remote_task.as_deref() == Some(task))
+        self.made(upstream, task)?.1.tool.clone()
+    }
+
+    /// The step that the upstream made this task of, and whose it is.
+    pub(crate) fn made_task(&self, upstream: &str, task: &str) -> Option<(StepId, &(Name, Name))> {
+        self.made(upstream, task).map(|(step, kept)| (step, &kept.owner))
+    }
+
+    fn made(&self, upstream: &str, task: &str) -> Option<(StepId, &Kept)> {
+        let is_it = |step: &StepId| {
+            self.engine.step(*step).is_some_and(|view| {
+                &*view.intent().upstream == upstream && view.status().remote_task.as_deref() == Some(task)
+            })
         };
-        self.steps.iter().find(|(step, _)| made(step) == Some(true))?.1.tool.clone()
+        self.steps.iter().find(|(step, _)| is_it(step)).map(|(step, kept)| (*step, kept))
+    }
+
+    pub(crate) fn awaits_task(&self, step: StepId) -> bool {
+        self.engine.step(step).is_some_and(|view| view.status().state == State::RemoteTask)
+    }
+
+    pub(crate) fn link_of(&self, step: StepId) -> Option<Arc<dyn Link>> {
+        self.steps.get(&step)?.link.clone()
     }
 
     /// The caller is gone: whatever was meant for it has nowhere to go.

@@ -18,6 +18,7 @@ mod keep;
 mod legs;
 mod pending;
 mod recovery;
+mod remote;
 mod report;
 mod resolve;
 mod runtime;
@@ -30,7 +31,9 @@ mod tools;
 mod translate;
 mod world;
 
-pub use api::{Arrival, Attempt, CallError, Continuation, Delivery, Link, Phase, Reader, Reply, Request, Run, Stop};
+pub use api::{
+    Arrival, Attempt, CallError, Continuation, Delivery, Link, Phase, Reader, Reply, Request, Run, Stop, TaskAsk,
+};
 pub use engine::{Act, TaskEnd};
 pub use health::Health;
 pub use pending::{Event, Pending};

@@ -30,7 +30,11 @@ pub(crate) fn load(shell: &Arc<Shell>, mut row: StepRow) {
     }
     let rules = rules(shell, &row.intent);
     shell.books.lock().recovered(&row.intent);
+    let (step, is_task) = (row.intent.step, row.status.state == State::RemoteTask);
     shell.feed([Input::Recovered { row: Box::new(row), rules }]);
+    if is_task {
+        shell.watch_task(step);
+    }
 }
 
 /// What an earlier process asked for may still be brought.

@@ -1,7 +1,7 @@
 //! The runtime as doors and the binary hold it.
 
 use crate::alarm::{self, Alarm};
-use crate::api::{CallError, Reader, Request};
+use crate::api::{CallError, Reader, Request, TaskAsk};
 use crate::books::Books;
 use crate::clock::Clock;
 use crate::health::Health;
@@ -125,6 +125,11 @@ impl Runtime {
     /// A task of an upstream was seen to end, in whatever answer passed.
     pub fn task_ended(&self, upstream: &Name, task: &Name, end: TaskEnd) {
         self.shell.task_ended(upstream, task, end);
+    }
+
+    /// An upstream's answer about a task, asked for by this caller, passed: the result of `tasks/get` and its like.
+    pub fn task_answered(&self, tenant: &Name, principal: &Name, of: (&Name, &str), ask: TaskAsk, result: &Bytes) {
+        self.shell.task_answered((tenant, principal), of, ask, result);
     }
 
     /// What is known of a step of this caller; without a step, of its open ones. Asking may hurry a probe.

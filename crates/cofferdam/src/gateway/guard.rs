@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ingress_mcp::{Caller, Event, Guard, Pending, Status};
-use runtime::{CallError, Request, Runtime, StatusView, StepSummary};
+use runtime::{CallError, Request, Runtime, StatusView, StepSummary, TaskAsk};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -41,6 +41,10 @@ impl Guard for Guarded {
 
     fn forget(&self, upstream: &Name) {
         self.0.forget(upstream);
+    }
+
+    fn task_answered(&self, caller: &Caller, upstream: &Name, task: &str, ask: TaskAsk, result: &Bytes) {
+        self.0.task_answered(&caller.tenant, &caller.principal, (upstream, task), ask, result);
     }
 
     fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status> {

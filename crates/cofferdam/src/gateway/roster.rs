@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ingress_mcp::Upstreams;
 use policy::{Policy, Transport, Upstream};
-use runtime::Reader;
+use runtime::{Reader, TaskAsk};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -164,5 +164,10 @@ impl Reader for Roster {
     fn read(&self, upstream: Name, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>> {
         let member = self.find(&upstream);
         async move { member?.own.read(&tool, &args).await }.boxed()
+    }
+
+    fn task(&self, upstream: Name, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let member = self.find(&upstream);
+        async move { member?.own.task(ask.method(), &task).await }.boxed()
     }
 }

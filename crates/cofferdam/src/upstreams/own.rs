@@ -61,6 +61,12 @@ impl Own {
         self.ask("tools/call", &params).await
     }
 
+    /// How a task is, or how it ended. The answer is the JSON-RPC result.
+    pub async fn task(&self, method: &str, task: &str) -> Result<Bytes, Failure> {
+        let params = [b"{\"taskId\":", &json::quote(task)[..], b"}"].concat();
+        self.ask(method, &params).await
+    }
+
     /// Ends the session if nobody has needed it for `idle`; one that is just being opened is needed.
     pub async fn sweep(&self, idle: Duration) {
         let session = match self.session.try_lock() {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use mcp::bridge::{self, InputRequired, Local, Onward};
 use mcp::envelope::Kind;
 use mcp::{Envelope, json, splice};
+use runtime::TaskAsk;
 use std::sync::Arc;
 use upstream::RequestOptions;
 use vocab::{Failure, Name};
@@ -61,12 +62,25 @@ impl Conversation {
                 None => {
                     if response.kind() == Kind::Response {
                         self.remember(channel, message);
+                        self.task_answered(channel, message, &response);
                     }
                     return Ok(response);
                 }
             }
         }
         Err(flight.refuse(code::UPSTREAM, "the upstream goes on asking", None))
+    }
+
+    /// What an upstream says of a task may be the end of a step.
+    fn task_answered(&self, channel: &Channel, asked: &Envelope, response: &Envelope) {
+        let ask = match asked.method() {
+            Some("tasks/get" | "tasks/cancel") => TaskAsk::Get,
+            Some("tasks/result") => TaskAsk::Result,
+            _ => return,
+        };
+        if let (Ok(Some(task)), Some(result)) = (asked.param_text(&["taskId"]), response.body_bytes()) {
+            self.core.guard.task_answered(self.caller(), &channel.upstream, &task, ask, &result);
+        }
     }
 
     /// The client's message as the upstream's era has it.

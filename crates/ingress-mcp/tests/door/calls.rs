@@ -291,3 +291,24 @@ async fn one_request_delivered_twice_reaches_the_guard_twice_under_one_wire() {
     assert_eq!(again["error"]["code"], -32600, "only a call may come twice");
     drop(other);
 }
+
+#[tokio::test]
+async fn what_an_upstream_says_of_a_task_reaches_the_guard_with_the_one_who_asked() {
+    let server = Server::new("2025-11-25", json!({ "tools": {}, "tasks": {} }), |_, message| async move {
+        match message["method"].as_str() {
+            Some("tasks/get" | "tasks/cancel") => json!({ "result": { "taskId": "t1", "status": "completed" } }),
+            Some("tasks/result") => json!({ "result": { "content": [] } }),
+            _ => json!({ "result": { "tools": [] } }),
+        }
+    });
+    let world = world(&[("shop", &server)]);
+    let client = world.one("shop", "2025-11-25").await;
+    for method in ["tasks/get", "tasks/cancel", "tasks/result"] {
+        let answer = client.request(method, json!({ "taskId": "t1" })).await;
+        assert!(answer.get("result").is_some(), "{answer}");
+    }
+    let heard = world.guard.tasks.lock().clone();
+    let who = heard[0].split(' ').next().expect("a principal").to_owned();
+    let words = ["tasks/get", "tasks/get", "tasks/result"].map(|ask| format!("{who} shop t1 {ask}"));
+    assert_eq!(heard, words);
+}

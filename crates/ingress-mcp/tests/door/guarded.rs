@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ingress_mcp::{Caller, Event, Guard, Hub, Pending, Scope, Status};
 use policy::Policy;
-use runtime::{CallError, Reader, Request, Runtime};
+use runtime::{CallError, Reader, Request, Runtime, TaskAsk};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use vocab::{Failure, FailureKind, Name, StepId};
@@ -42,6 +42,10 @@ impl Guard for Guarded {
         self.0.forget(upstream);
     }
 
+    fn task_answered(&self, caller: &Caller, upstream: &Name, task: &str, ask: TaskAsk, result: &Bytes) {
+        self.0.task_answered(&caller.tenant, &caller.principal, (upstream, task), ask, result);
+    }
+
     fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status> {
         let view = self.0.status(&caller.tenant, &caller.principal, step);
         Box::pin(async move {
@@ -57,6 +61,10 @@ struct NoReader;
 
 impl Reader for NoReader {
     fn read(&self, _: Name, _: Name, _: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        Box::pin(async { Err(Failure::new(FailureKind::NotSent, "nobody reads")) })
+    }
+
+    fn task(&self, _: Name, _: TaskAsk, _: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
         Box::pin(async { Err(Failure::new(FailureKind::NotSent, "nobody reads")) })
     }
 }

@@ -7,7 +7,7 @@ use ingress_mcp::{
     Caller, Conversation, Event, Exchange, Guard, Hub, Kind, Origin, Pending, Scope, Settings, Status, Upstreams,
 };
 use parking_lot::Mutex;
-use runtime::{Attempt, CallError, Delivery, Link, Phase, Reply, Request};
+use runtime::{Attempt, CallError, Delivery, Link, Phase, Reply, Request, TaskAsk};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -258,6 +258,8 @@ pub struct Through {
     pub learned: AtomicUsize,
     pub forgotten: Mutex<Vec<Name>>,
     pub calls: Mutex<Vec<Seen>>,
+    /// What was answered about tasks: to whom, of which, to which question.
+    pub tasks: Mutex<Vec<String>>,
     /// Gives the events instead of sending.
     pub script: Mutex<Option<Script>>,
     pub arrivals: Arc<Mutex<Vec<runtime::Arrival>>>,
@@ -397,6 +399,10 @@ impl Guard for Through {
 
     fn forget(&self, upstream: &Name) {
         self.forgotten.lock().push(Arc::clone(upstream));
+    }
+
+    fn task_answered(&self, caller: &Caller, upstream: &Name, task: &str, ask: TaskAsk, _: &Bytes) {
+        self.tasks.lock().push(format!("{} {upstream} {task} {}", caller.principal, ask.method()));
     }
 
     fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status> {

@@ -197,3 +197,23 @@ async fn a_state_handed_out_before_a_restart_is_continued_after_it_and_after_ano
     let again = result(bench.ask(leg(&bench)).await);
     assert_eq!((again.0, again.2, upstream.paid("a")), (first.0, true, before + 1));
 }
+
+const TASK: &str = r#"{"task":{"taskId":"t1","status":"working","ttl":null,"pollInterval":2000.0,
+    "createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z"}}"#;
+
+//= G6
+#[tokio::test(start_paused = true)]
+async fn a_task_of_the_upstream_is_asked_about_again_after_a_restart() {
+    let (journal, upstream) = (Prompt::new(), Arc::<Upstream>::default());
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
+    upstream.fault(Fault::Answers(TASK));
+    let Reply::Result { step, .. } = bench.call("pay", ARGS).await else { unreachable!("the task") };
+    bench.runtime.drain(Duration::from_secs(5)).await;
+    drop(bench);
+    let ended = r#"{"taskId":"t1","status":"completed","result":{"content":[],"structuredContent":{"paid":true}}}"#;
+    upstream.words.lock().push_back(ended);
+    let bench = Bench::on(journal.reopen(), Arc::clone(&upstream));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await;
+    assert_eq!((seen.steps[0].state, seen.steps[0].executed), (State::Closed, Executed::Yes));
+}

@@ -3,7 +3,7 @@
 use crate::bench::{Bench, phases, result, stop};
 use crate::upstream::Fault;
 use bytes::Bytes;
-use runtime::{Act, Arrival, Phase, Reply, ResolveError, TaskEnd};
+use runtime::{Act, Arrival, Phase, Reply, ResolveError, TaskAsk, TaskEnd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vocab::{Code, Executed, Outcome, State, StepId, Verification};
@@ -216,4 +216,91 @@ async fn the_end_of_a_task_passes_the_same_checks_as_an_answer() {
     bench.runtime.task_ended(&"shop".into(), &"t1".into(), TaskEnd::Completed(Bytes::from_static(result.as_bytes())));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(state(&bench, step).await, (State::Resolving, Some(Outcome::Unknown)));
+}
+
+const WORKING: &str = r#"{"taskId":"t1","status":"working"}"#;
+const PAID: &str = r#"{"content":[{"type":"text","text":"done"}],"structuredContent":{"paid":true}}"#;
+
+fn says(bench: &Bench, words: &[&'static str]) {
+    bench.upstream.words.lock().extend(words);
+}
+
+/// The states of a step over time, until it is closed or a day has passed.
+async fn end(bench: &Bench, step: StepId) -> (State, Option<Outcome>) {
+    for _ in 0..3600 {
+        let state = state(bench, step).await;
+        if state.0 != State::RemoteTask {
+            return state;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    state(bench, step).await
+}
+
+//= G6
+#[tokio::test(start_paused = true)]
+async fn a_task_that_its_client_never_asks_about_is_asked_about_until_it_ends() {
+    let bench = Bench::new();
+    let step = task(&bench).await;
+    says(&bench, &[WORKING, r#"{"taskId":"t1","status":"completed"}"#, PAID]);
+    assert_eq!(end(&bench, step).await, (State::Closed, Some(Outcome::Succeeded)));
+    assert_eq!(*bench.upstream.asked.lock(), ["tasks/get t1", "tasks/get t1", "tasks/result t1"]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.upstream.asked.lock().len(), 3, "nothing is asked about what is known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_tells_its_end_itself_needs_no_second_question() {
+    let bench = Bench::new();
+    let step = task(&bench).await;
+    says(
+        &bench,
+        &[r#"{"taskId":"t1","status":"completed","result":{"content":[],"structuredContent":{"paid":true}}}"#],
+    );
+    assert_eq!(end(&bench, step).await, (State::Closed, Some(Outcome::Succeeded)));
+    assert_eq!(*bench.upstream.asked.lock(), ["tasks/get t1"]);
+}
+
+//= G3
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_cancelled_or_is_not_known_any_more_is_unknown() {
+    for words in [&[r#"{"taskId":"t1","status":"cancelled"}"#][..], &[]] {
+        let bench = Bench::new();
+        bench.upstream.blind.store(true, Ordering::SeqCst);
+        let step = task(&bench).await;
+        says(&bench, words);
+        assert_eq!(end(&bench, step).await, (State::Resolving, Some(Outcome::Unknown)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_another_session_does_not_know_says_nothing_before_the_task_would_be_gone() {
+    let bench = Bench::new();
+    bench.upstream.blind.store(true, Ordering::SeqCst);
+    bench.upstream.fault(Fault::Answers(TASK));
+    let (request, session) = bench.request_on("pay", r#"{"account":"a"}"#);
+    let Reply::Result { step, .. } = bench.ask(request).await else { unreachable!("the task is the answer") };
+    session.closed.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(state(&bench, step).await, (State::RemoteTask, None));
+    assert_eq!(end(&bench, step).await, (State::Resolving, Some(Outcome::Unknown)));
+}
+
+//= G3
+#[tokio::test(start_paused = true)]
+async fn the_end_that_its_own_client_sees_is_the_outcome_and_what_another_sees_is_not() {
+    let bench = Bench::new();
+    let step = task(&bench).await;
+    let seen = |who: &str, ask, text: &'static str| {
+        let result = Bytes::from_static(text.as_bytes());
+        bench.runtime.task_answered(&"t".into(), &who.into(), (&"shop".into(), "t1"), ask, &result);
+    };
+    seen("eve", TaskAsk::Result, PAID);
+    seen("ann", TaskAsk::Get, WORKING);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(state(&bench, step).await, (State::RemoteTask, None));
+    seen("ann", TaskAsk::Result, PAID);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(state(&bench, step).await, (State::Closed, Some(Outcome::Succeeded)));
+    assert!(bench.upstream.asked.lock().is_empty(), "its client asked first");
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use runtime::{Attempt, Link, Reader};
+use runtime::{Attempt, Link, Reader, TaskAsk};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -48,6 +48,10 @@ pub struct Upstream {
     pub dropped: AtomicUsize,
     /// Reads of the world fail.
     pub blind: AtomicBool,
+    /// What it will say of its task.
+    pub words: Mutex<VecDeque<&'static str>>,
+    /// What it was asked about tasks.
+    pub asked: Mutex<Vec<String>>,
     release: Notify,
     sent: Notify,
 }
@@ -141,6 +145,14 @@ impl Upstream {
         }
     }
 
+    /// What it says of its task; silence is an id that it does not know.
+    fn about(&self, ask: TaskAsk, task: &str) -> Result<Bytes, Failure> {
+        self.asked.lock().push(format!("{} {task}", ask.method()));
+        let word = self.words.lock().pop_front();
+        let unknown = Failure::new(FailureKind::Rpc { code: -32602, status: None }, "no such task");
+        word.map(|word| Bytes::from_static(word.as_bytes())).ok_or(unknown)
+    }
+
     fn look(self: &Arc<Self>, tool: &Name, args: &Bytes) -> Result<Bytes, Failure> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         if self.blind.load(Ordering::SeqCst) {
@@ -182,6 +194,10 @@ impl Link for Session {
         async move { upstream.look(&tool, &args) }.boxed()
     }
 
+    fn task(&self, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        std::future::ready(self.upstream.about(ask, &task)).boxed()
+    }
+
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
@@ -199,5 +215,10 @@ impl Reader for Service {
         let upstream = Arc::clone(&self.0);
         upstream.service_reads.fetch_add(1, Ordering::SeqCst);
         async move { upstream.look(&tool, &args) }.boxed()
+    }
+
+    fn task(&self, _upstream: Name, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        self.0.service_reads.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(self.0.about(ask, &task)).boxed()
     }
 }

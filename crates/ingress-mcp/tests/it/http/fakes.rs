@@ -8,7 +8,7 @@ use ingress_mcp::http::{Auth, ServerConfig, serve};
 use ingress_mcp::{Caller, Event, Guard, Hub, Pending, Settings, Status, Upstreams};
 use parking_lot::Mutex;
 use policy::{Principal, Secret};
-use runtime::{CallError, Delivery, Reply, Request};
+use runtime::{CallError, Delivery, Reply, Request, TaskAsk};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,6 +91,8 @@ impl Guard for Shop {
     fn learn(&self, _: &Name, _: &Bytes) {}
 
     fn forget(&self, _: &Name) {}
+
+    fn task_answered(&self, _: &Caller, _: &Name, _: &str, _: TaskAsk, _: &Bytes) {}
 
     fn status(&self, _: &Caller, _: Option<StepId>) -> BoxFuture<'static, Status> {
         std::future::ready(Status { text: "nothing".into(), guard: "{}".into(), found: false }).boxed()
