@@ -10,7 +10,7 @@ await main(async wish => {
     { capabilities: CAPABILITIES, versionNegotiation: { mode: wish.mode ?? 'auto' } },
   );
   const peer = new Peer(client, method => method, wish);
-  peer.call = (name, given, options) => client.callTool({ name, arguments: given }, options);
+  peer.callNow = (name, given, options) => client.callTool({ name, arguments: given }, options);
   const [command, ...args] = wish.command ?? [];
   const transport = command
     ? new StdioClientTransport({ command, args, env: { ...process.env }, stderr: 'inherit' })

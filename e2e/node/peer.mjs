@@ -3,9 +3,10 @@
 
 export class Peer {
   /** @param client an SDK's client that is not yet connected; `spoken` how its handlers are named */
-  constructor(client, spoken, { folder, prefix = '' }) {
+  constructor(client, spoken, { folder, prefix = '', pace = 0 }) {
     this.client = client;
     this.prefix = prefix;
+    this.pace = pace;
     this.heard = [];
     this.results = {};
     this.asked = { sampling: 0, elicitation: 0, roots: 0 };
@@ -35,6 +36,12 @@ export class Peer {
       this.asked.roots++;
       return { roots: [{ uri: `file://${folder}`, name: 'scripted root' }] };
     });
+  }
+
+  /** Calls a tool as the SDK does, `pace` milliseconds after what was before. */
+  async call(name, given, options) {
+    if (this.pace) await new Promise(resolve => setTimeout(resolve, this.pace));
+    return this.callNow(name, given, options);
   }
 
   /** A tool's name at this door. */

@@ -37,7 +37,7 @@ async function runTask(client, name, given) {
 await main(async wish => {
   const client = new Client({ name: 'npm-sdk-1', version: '1.0.0' }, { capabilities: CAPABILITIES });
   const peer = new Peer(client, method => SCHEMAS[method], wish);
-  peer.call = (name, given, options) => client.callTool({ name, arguments: given }, undefined, options);
+  peer.callNow = (name, given, options) => client.callTool({ name, arguments: given }, undefined, options);
   const [command, ...args] = wish.command ?? [];
   const transport = command
     ? new StdioClientTransport({ command, args, env: { ...process.env }, stderr: 'inherit' })

@@ -21,7 +21,7 @@ class FastMcpPeer(Peer):
     async def tools(self) -> list[str]:
         return [tool.name for tool in await self.client.list_tools()]
 
-    async def call(self, name: str, given: dict[str, Any] | None = None, progress: Any = None) -> dict[str, Any]:
+    async def call_now(self, name: str, given: dict[str, Any] | None = None, progress: Any = None) -> dict[str, Any]:
         """Through the parsing that raises on content that breaks its schema, then as it came."""
         heard = await self.client.call_tool(self.tool(name), given or {}, progress_handler=progress, raise_on_error=False)
         result: dict[str, Any] = {"content": [plain(item) for item in heard.content], "isError": heard.is_error}

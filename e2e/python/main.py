@@ -1,7 +1,7 @@
 """One run of one client against one server: what to do comes as JSON in the last argument, what was found goes to stdout
 as one line of JSON.
 
-    { "server": "everything"|"filesystem"|"memory"|"lost", "url"|"command", "prefix", "mode", "folder" }
+    { "server": "everything"|"filesystem"|"memory"|"lost", "url"|"command", "prefix", "mode", "folder", "pace" }
 """
 
 import json

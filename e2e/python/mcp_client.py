@@ -20,7 +20,7 @@ class McpPeer(Peer):
     async def tools(self) -> list[str]:
         return [tool.name for tool in (await self.client.list_tools()).tools]
 
-    async def call(self, name: str, given: dict[str, Any] | None = None, progress: Any = None) -> dict[str, Any]:
+    async def call_now(self, name: str, given: dict[str, Any] | None = None, progress: Any = None) -> dict[str, Any]:
         return plain(await self.client.call_tool(self.tool(name), given or {}, progress_callback=progress))
 
     async def resources(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio
 import mcp_types as types
 
 
@@ -20,6 +21,11 @@ class Peer:
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.asked: dict[str, Any] = {"sampling": 0, "elicitation": 0, "roots": 0}
         self.results: dict[str, Any] = {}
+
+    async def call(self, name: str, given: dict[str, Any] | None = None, progress: Any = None) -> dict[str, Any]:
+        """Calls a tool as the package does, `pace` milliseconds after what was before."""
+        await anyio.sleep(self.wish.get("pace", 0) / 1000)
+        return await self.call_now(name, given, progress)
 
     @property
     def is_modern(self) -> bool:

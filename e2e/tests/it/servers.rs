@@ -63,7 +63,8 @@ async fn a_server_over_http_is_used_as_one_over_pipes_is() -> Result<()> {
     let mut command = Command::new(node);
     command.arg(foreign::file("node/everything-http.mjs")).stderr(Stdio::null());
     let server = Service::start(command).await?;
-    let policy = format!("upstreams:\n  web: {{ mcp: {{ url: {:?} }} }}\n", server.url);
+    let policy =
+        format!("upstreams:\n  web: {{ mcp: {{ url: {:?} }} }}\ntools:\n  - {{ match: web.{CANCELLED}", server.url);
     let Some(gateway) = Gateway::start(&policy).await? else { return Ok(()) };
     let mut failures = Vec::new();
     for client in [client::NPM_SDK_1, client::NPM_CLIENT_2, client::PYPI_MCP] {
@@ -81,6 +82,7 @@ async fn through_every_door(client: Foreign) -> Result<()> {
         let place = tempfile::tempdir()?;
         let Some(commands) = commands(place.path())? else { return Ok(()) };
         let gateway = if door == Door::Wrap {
+            std::fs::write(place.path().join("cofferdam.yaml"), policy(&commands, place.path()))?;
             None
         } else {
             let Some(gateway) = Gateway::start(&policy(&commands, place.path())).await? else { return Ok(()) };
@@ -125,7 +127,8 @@ fn judge(client: Foreign, door: Door, server: &str, report: &Report, place: &Pat
 
 fn written_file(place: &Path) -> Result<()> {
     let note = std::fs::read_to_string(folder(place).join("kept/note.txt")).context("read the file that was moved")?;
-    ensure!(note == "first line\r\n2nd \u{1F980} line\n", "the file holds {note:?}");
+    // The server's own edit_file makes one line ending of two.
+    ensure!(note == "first line\n2nd \u{1F980} line\n", "the file holds {note:?}");
     Ok(())
 }
 
@@ -165,13 +168,18 @@ fn commands(place: &Path) -> Result<Option<Vec<Vec<String>>>> {
     commands.collect()
 }
 
+/// Everything as it is by default, but for the tool that is cancelled: what a mutation did before that would be unknown,
+/// which holds up the rest of its run.
+const CANCELLED: &str = "trigger-long-running-operation, effect: read }\n";
+
 fn policy(commands: &[Vec<String>], place: &Path) -> String {
     let mut policy = String::from("upstreams:\n");
     for (server, command) in SERVERS.iter().zip(commands) {
         let env = if *server == "memory" { json!({ "MEMORY_FILE_PATH": graph(place) }) } else { json!({}) };
-        policy += &format!("  {server}: {{ local: true, mcp: {{ command: {}, env: {env} }} }}\n", json!(command));
+        let command = json!(command);
+        policy += &format!("  {server}: {{ local: true, mcp: {{ command: {command}, env: {env} }} }}\n");
     }
-    policy
+    policy + "tools:\n  - { match: everything." + CANCELLED
 }
 
 /// What a client is asked to do at this door.
@@ -190,7 +198,12 @@ fn wish(
         }
         (Door::One, Some(gateway)) => wish["url"] = gateway.url_of(server).into(),
         _ => {
-            let Some(wrapped) = wrap(place, &[], command)? else { return Ok(None) };
+            // As a client's configuration has it: without a policy, where that is enough.
+            let config = place.join("cofferdam.yaml").display().to_string();
+            let options: &[&str] = if server == "everything" { &["--config", &config] } else { &[] };
+            let Some(wrapped) = wrap(place, options, command)? else { return Ok(None) };
+            // Within 100 ms a pipe cannot tell a repeat from a re-issue that crossed the answer.
+            wish["pace"] = 150.into();
             let wrapped = wrapped.as_std();
             let line = std::iter::once(wrapped.get_program()).chain(wrapped.get_args());
             wish["command"] = line.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().into();

@@ -121,6 +121,8 @@ pub struct Parked {
 impl Conversation {
     /// A request of an upstream.
     pub(super) fn put(self: &Arc<Self>, channel: &Arc<Channel>, flight: Option<Arc<Flight>>, request: Envelope) {
+        // A pipe of an upstream does not say which request it is about; over HTTP it has to come on some stream.
+        let flight = flight.or_else(|| channel.newest_flight());
         if let Some(flight) = flight.as_ref().filter(|flight| flight.is_stateless()) {
             let may = flight.asker.as_ref().is_some_and(|asker| bridge::can_ask(&request, &asker.view));
             let question = Question { request, channel: Arc::downgrade(channel) };
@@ -135,8 +137,6 @@ impl Conversation {
         if self.is_stateless() {
             return decline(channel, &request, false);
         }
-        // A pipe of an upstream does not say which request it is about; over HTTP it has to come on some stream.
-        let flight = flight.or_else(|| channel.newest_flight());
         let on_its_stream = flight.is_some_and(|flight| self.put_upstreams(channel, &request, &flight.mailbox()));
         // That stream may have ended at this moment.
         if !on_its_stream && !self.put_upstreams(channel, &request, &self.own) {
