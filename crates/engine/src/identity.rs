@@ -187,6 +187,10 @@ impl Engine {
             checks::differing_paths(&live.intent.args, &call.args).ok().filter(|paths| !paths.is_empty())
         };
         let why = match paths {
+            // The arguments are those of the step that asked; what was brought is not kept.
+            _ if call.continues != Continues::Nothing => {
+                "what it continues was continued with other input already, which may have had an effect".into()
+            }
             Some(paths) => format!("the key was used with other arguments; they differ at {}", paths.join(", ")),
             None => "the key was used with other arguments".into(),
         };

@@ -80,6 +80,7 @@ fn one_leg_continues_a_state_and_other_input_is_a_conflict_unless_that_leg_did_n
     world.ask(&leg(asked, r#"{"yes":1}"#));
     let other = world.ask(&leg(asked, r#"{"yes":2}"#));
     assert_eq!(world.told(other), "idempotency_conflict no");
+    assert!(world.stop(other).why.contains("continued with other input"), "{}", world.stop(other).why);
     world.done();
     let same = world.ask(&leg(asked, r#"{"yes":1}"#));
     assert_eq!(world.told(same), "replayed");
