@@ -20,10 +20,6 @@ use output::Out;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A call is a few dozen small allocations on several threads; the C library's allocator took a seventh of its time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// For what still runs on other threads when everything is over.
 const ENDING: Duration = Duration::from_millis(200);
 
