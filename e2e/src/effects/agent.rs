@@ -1,6 +1,6 @@
 //! The agents: scripts that call, hear, and believe what they are told.
 
-use super::case::{Agent, Case, RATE, Transport, Trouble};
+use super::case::{Agent, Case, RATE, Trouble};
 use super::seat::Seat;
 use super::tally::Score;
 use anyhow::Result;
@@ -205,8 +205,9 @@ impl Acting<'_> {
         self.client = None;
         self.seat.kill_gateway().await?;
         let heard = heard?;
-        if heard.broken && self.case.transport == Transport::Stateless {
-            // The revision demands it of every client, whatever the agent does: a new request under a new id.
+        if heard.broken {
+            // Whatever the agent does, its client connects anew and re-issues what was out under a new id, as the
+            // stateless revision demands and clients of the others do.
             return self.send(call, &options).await;
         }
         Ok(heard)

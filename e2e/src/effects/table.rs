@@ -93,7 +93,8 @@ calls again, three times at most, whenever it sees an error or nothing; the othe
 that the outcome is not known yet it asks `cofferdam__status`. Faults are drawn from a seed. A fault at the server
 strikes its calls that change something (stale reads strike its reads); duplicate delivery and re-issues are between the
 agent and the first hop; the gateway is killed once in the middle of a task, while a call is out, and started again on
-its journal. Between two calls an agent thinks for about as long as a model does (2.2 s); its retries come at once.
+its journal; the agent's client then connects anew and re-issues what was out, as MCP 2026-07-28 demands. Between two
+calls an agent thinks for about as long as a model does (2.2 s); its retries come at once.
 
 - **duplicates**: effects beyond those that the task means, without absolute writes, which may be had again.
 - **told not, though applied** and **told done, though not**: what the agent was told, against the ledger. A connection
@@ -105,7 +106,7 @@ its journal. Between two calls an agent thinks for about as long as a model does
 - **clean**: the state is right, there is no duplicate and no garbage, and of every write the agent knows truthfully
   whether it was done. A refusal of the gateway's own, and an outcome left unknown, are not clean.
 
-The client's timeout, and with it how late a late answer is, differ: 0.3 s without the gateway, 12 s through it with time
+The client's timeout, and with it how late a late answer is, differ: 1 s without the gateway, 12 s through it with time
 spans in the policy to match, and 60 s, a client's usual one, with the policy that `init` writes, in which nothing but
 the addresses differs from what it wrote.
 
