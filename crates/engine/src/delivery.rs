@@ -100,7 +100,8 @@ impl Engine {
         let last_recall = self.table.last_recall();
         let Some(live) = self.table.get_mut(id) else { return };
         live.flushed = false;
-        if delivered > live.status.delivered {
+        // Somebody else was told that nothing is known, and will come back for it.
+        if delivered > live.status.delivered && live.owed == 0 {
             if live.status.delivered == Delivered::No {
                 live.delivered_after = last_recall;
             }

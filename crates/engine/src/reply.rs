@@ -138,6 +138,7 @@ impl Engine {
         let Some(caller) = self.take_waiter(call) else { return };
         let id = caller.step;
         let Some(live) = self.table.get_mut(id) else { return };
+        live.owed = live.owed.saturating_add(1);
         let code = match live.phase {
             Phase::Resolving(_) | Phase::NeedsHuman if live.bad_answer => Code::OutputRejected,
             Phase::Resolving(_) | Phase::NeedsHuman | Phase::Closing => Code::OutcomeUnknown,

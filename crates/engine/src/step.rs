@@ -77,6 +77,8 @@ pub(crate) struct Live {
     pub(crate) flushed: bool,
     /// Number of the last look-up that had begun when it was delivered: those calls were made without its answer.
     pub(crate) delivered_after: u64,
+    /// Callers that were told that it is not known, and have not come back for what became of it.
+    pub(crate) owed: u32,
     pub(crate) leaves_after: Option<u64>,
     pub(crate) due: Option<Instant>,
     pub(crate) stream_due: Option<Instant>,
@@ -190,6 +192,7 @@ impl Live {
             holds: 0,
             flushed: false,
             delivered_after: 0,
+            owed: 0,
             leaves_after: None,
             due: None,
             stream_due: None,

@@ -308,3 +308,24 @@ fn a_client_that_is_stopped_and_tries_again_at_once_is_answered_by_the_old_step(
     world.ask(&ask);
     assert_eq!(world.sends.len(), 2);
 }
+
+//= S-23
+#[test]
+fn of_two_who_wait_the_one_that_was_told_nothing_gets_the_answer_that_the_other_got() {
+    let mut world = World::new();
+    let patient = Ask::write().patience(60);
+    let first = world.ask(&patient);
+    let second = world.ask(&Ask::write().patience(5));
+    world.seconds(6);
+    assert_eq!(world.told(second), "in_progress unknown");
+    world.done();
+    world.arrive(first, Arrival::Seen);
+    // It comes back, although the step has been delivered to somebody else.
+    let again = world.ask(&Ask::write());
+    assert_eq!(world.sends.len(), 1);
+    assert!(world.notice(again).is_some());
+    world.arrive(again, Arrival::Seen);
+    // What was owed is given: from now on a repeat is a repeat.
+    world.ask(&Ask::write());
+    assert_eq!(world.sends.len(), 2);
+}
