@@ -27,7 +27,7 @@ pub use view::view;
 pub struct Scope<'a> {
     /// The arguments of the call.
     pub args: &'a Value,
-    /// What the call answered, as [`view`] shows it.
+    /// What the call answered, as [`view()`] shows it.
     pub result: Option<&'a Value>,
     /// What the read showed before the call.
     pub pre: Option<&'a Value>,
