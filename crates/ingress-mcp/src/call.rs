@@ -225,6 +225,12 @@ impl Call {
         }
     }
 
+    /// The run as the journal, the log and `cofferdam show` call it.
+    fn run_id(&self) -> String {
+        let caller = self.conversation.caller();
+        checks::identity::run_id(&caller.tenant, &caller.principal, &self.run.name).to_string()
+    }
+
     fn told(&self, reply: Reply, delivery: Delivery) -> Answer {
         let own_tools = self.conversation.offers_status();
         let mut answer = match reply {
@@ -234,7 +240,7 @@ impl Call {
                     self.conversation.note_task(&self.upstream, &result);
                 }
                 let released = Released { verification, replayed, notice: notice.as_deref() };
-                let result = told::release(&self.translated(&result), step, &self.run.name, &released);
+                let result = told::release(&self.translated(&result), step, || self.run_id(), &released);
                 self.flight.result(&result)
             }
             Reply::Error { step: _, error } => self.error(&error),
@@ -243,7 +249,7 @@ impl Call {
                 let data = format!(r#"{{"step":{},"executed":"no"}}"#, quoted(&stop.step.to_string()));
                 self.flight.refuse(message::INVALID_PARAMS, &stop.why, Some(&data))
             }
-            Reply::Stop(stop) => self.flight.result(told::stopped(&stop, &self.run.name, own_tools).as_bytes()),
+            Reply::Stop(stop) => self.flight.result(told::stopped(&stop, &self.run_id(), own_tools).as_bytes()),
         };
         answer.delivery = Some(delivery);
         answer

@@ -19,7 +19,7 @@ pub struct Released<'a> {
 }
 
 /// A result as the agent gets it. One that needs nothing said keeps every byte.
-pub fn release(result: &Bytes, step: StepId, run: &str, released: &Released<'_>) -> Bytes {
+pub fn release(result: &Bytes, step: StepId, run: impl FnOnce() -> String, released: &Released<'_>) -> Bytes {
     let result = clean(result);
     if !released.replayed && released.notice.is_none() {
         return result;
@@ -31,7 +31,7 @@ pub fn release(result: &Bytes, step: StepId, run: &str, released: &Released<'_>)
     }
     let mut edits = Edits::of(&document);
     let failed = root.get("isError").is_some_and(|said| said.kind() == ItemKind::Bool(true));
-    let guard = guard_released(step, run, released, failed);
+    let guard = guard_released(step, &run(), released, failed);
     edits.set_under(&["_meta"], &[("cofferdam/guard", guard.as_bytes())]);
     // At the end: clients and models that read the first item read what the tool said.
     if let (Some(notice), Some(content)) = (released.notice, root.get("content"))

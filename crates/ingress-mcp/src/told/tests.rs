@@ -100,14 +100,14 @@ fn released<'a>(notice: Option<&'a str>, replayed: bool) -> Released<'a> {
 #[test]
 fn an_ordinary_result_keeps_every_byte() {
     let result = Bytes::from_static(br#"{ "content":[{"type":"text","text":"C\u00e9 1.0"}], "x":1e5 }"#);
-    assert_eq!(release(&result, StepId([1; 16]), "r", &released(None, false)), result);
+    assert_eq!(release(&result, StepId([1; 16]), || "r".to_owned(), &released(None, false)), result);
 }
 
 //= G3
 #[test]
 fn a_replayed_failure_does_not_claim_that_it_was_done() {
     let result = Bytes::from_static(br#"{"content":[{"type":"text","text":"no"}],"isError":true}"#);
-    let told = release(&result, StepId([1; 16]), "r", &released(Some("answer of step 9"), true));
+    let told = release(&result, StepId([1; 16]), || "r".to_owned(), &released(Some("answer of step 9"), true));
     let told = String::from_utf8_lossy(&told);
     assert!(told.contains(r#""executed":"unknown""#) && !told.contains(r#""executed":"yes""#), "{told}");
 }
@@ -115,7 +115,12 @@ fn a_replayed_failure_does_not_claim_that_it_was_done() {
 #[test]
 fn a_replay_says_so_behind_what_the_tool_said() {
     let result = Bytes::from_static(br#"{"content":[{"type":"text","text":"done"}],"structuredContent":{"id":1.0}}"#);
-    let told = release(&result, StepId([1; 16]), "r", &released(Some("result of step 9, not executed again"), true));
+    let told = release(
+        &result,
+        StepId([1; 16]),
+        || "r".to_owned(),
+        &released(Some("result of step 9, not executed again"), true),
+    );
     insta::assert_snapshot!(String::from_utf8_lossy(&told), @r#"{"content":[{"type":"text","text":"done"},{"type":"text","text":"[cofferdam] result of step 9, not executed again"}],"structuredContent":{"id":1.0},"_meta":{"cofferdam/guard":{"verdict":"allow_degraded","code":"duplicate_suppressed","executed":"yes","retryable":"never","why":"result of step 9, not executed again","step":"01010101-0101-0101-0101-010101010101","run":"r","replayed":true,"verification":"verified"}}}"#);
 }
 
