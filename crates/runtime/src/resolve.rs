@@ -38,7 +38,7 @@ impl Shell {
         self.perform(jobs);
         if commits.is_empty() {
             return match self.stored(step).await? {
-                Some(row) => Err(ResolveError::NotNow(format!("the step is {}", row.status.state.as_str()))),
+                Some(row) => Err(ResolveError::NotNow(not_now(&row))),
                 None => Err(ResolveError::NotFound(step)),
             };
         }
@@ -52,5 +52,14 @@ impl Shell {
         let journal = Arc::clone(&self.journal);
         let row = tokio::task::spawn_blocking(move || journal.step(step)).await;
         row.unwrap_or_else(|error| Err(journal::Error::Read(error.to_string())))
+    }
+}
+
+/// Why a person's word is not taken.
+fn not_now(row: &StepRow) -> String {
+    let state = row.status.state.as_str();
+    match row.status.outcome {
+        Some(outcome) => format!("the step is {state}, with the outcome {}", outcome.as_str()),
+        None => format!("the step is {state}"),
     }
 }

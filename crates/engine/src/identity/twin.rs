@@ -88,7 +88,9 @@ impl Engine {
         let notice = match (&live.phase, live.status.outcome) {
             (Phase::Settled, Some(Outcome::Applied)) => format!("already applied (step {earlier}){other}"),
             (Phase::Settled, _) => {
-                format!("answer of step {earlier}{other}: it had not arrived, and was not executed again")
+                format!(
+                    "answer of step {earlier}{other}, which is not known to have arrived: nothing was executed again"
+                )
             }
             _ => format!("joined to step {earlier}{other}, which is still under way"),
         };

@@ -4,6 +4,7 @@ use super::Environment;
 use crate::failure::fail;
 use rustix::process::{Pid, Signal};
 use secrecy::{ExposeSecret, SecretString};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Stdio as Pipe;
 use std::time::Duration;
@@ -56,8 +57,11 @@ pub fn start(
     if let Some(cwd) = cwd {
         start.current_dir(cwd);
     }
-    let mut child =
-        start.spawn().map_err(|error| spawn(&format!("the command cannot be started: {}", error.kind())))?;
+    // The command may hold secrets, so it is not repeated.
+    let mut child = start.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => spawn("the command cannot be started: no such program on the PATH, or no such folder"),
+        kind => spawn(&format!("the command cannot be started: {kind}")),
+    })?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(Group);
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     match (group, pipes) {
