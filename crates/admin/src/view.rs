@@ -98,7 +98,10 @@ fn waiting(journal: &dyn Journal) -> Check {
         Ok(steps) if steps.is_empty() => Check { name, level: Level::Ok, detail: "no step".to_owned() },
         Ok(steps) => {
             let first = steps.last().map_or_else(String::new, |row| row.intent.step.to_string());
-            let detail = format!("{} steps, the oldest is {first}: look, then `cofferdam resolve`", steps.len());
+            let detail = match steps.len() {
+                1 => format!("step {first}: look with `cofferdam show`, then `cofferdam resolve`"),
+                count => format!("{count} steps, the oldest is {first}: look, then `cofferdam resolve`"),
+            };
             Check { name, level: Level::Look, detail }
         }
     }
@@ -214,5 +217,5 @@ const fn key_source(source: KeySource) -> &'static str {
 /// RFC 3339, in UTC.
 pub fn time(at: Instant) -> String {
     let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| "a time out of range".to_owned(), |at| at.to_string())
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| "a time out of range".to_owned(), |at| format!("{at:.6}"))
 }

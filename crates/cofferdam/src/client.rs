@@ -39,10 +39,10 @@ impl Client {
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
                 io::ErrorKind::PermissionDenied => {
-                    let why = format!("ask the gateway at {}: it belongs to another user", client.name());
+                    let why = format!("ask the gateway at {}: it belongs to another user", client.at);
                     Err(Failed::new(Exit::Failed, why))
                 }
-                _ => Err(Failed::because(&format!("ask the gateway at {}", client.name()), error)),
+                _ => Err(Failed::because(&format!("ask the gateway at {}", client.at), error)),
             },
         }
     }
@@ -57,7 +57,7 @@ impl Client {
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Failed> {
-        let what = format!("ask the gateway at {}", self.name());
+        let what = format!("ask the gateway at {}", self.at);
         let asked = tokio::time::timeout(ANSWER_WAIT_MAX, self.exchange(method, path, body)).await;
         let (status, answer) = match asked {
             Err(_) => return Err(Failed::because(&what, "it does not answer")),
@@ -68,7 +68,8 @@ impl Client {
             return serde_json::from_slice(&answer).map_err(|error| Failed::because(&what, error));
         }
         let trouble = serde_json::from_slice::<Trouble>(&answer);
-        let why = trouble.map_or_else(|_| format!("it answered {status}"), |trouble| trouble.error);
+        let other = |_| format!("it answered {status}; is this its operator's side (policy: admin)?");
+        let why = trouble.map_or_else(other, |trouble| trouble.error);
         let exit = if status == StatusCode::NOT_FOUND { Exit::NotFound } else { Exit::Failed };
         Err(Failed::new(exit, format!("{what}: {why}")))
     }
@@ -89,13 +90,6 @@ impl Client {
                 let request = request.header(header::AUTHORIZATION, value).body(Full::new(body))?;
                 send(connect_tcp(address).await?, request).await
             }
-        }
-    }
-
-    fn name(&self) -> String {
-        match &self.at {
-            AdminAt::Socket(path) => path.display().to_string(),
-            AdminAt::Address { address, .. } => address.clone(),
         }
     }
 }

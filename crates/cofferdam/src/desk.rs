@@ -23,8 +23,15 @@ pub struct AtRest {
 
 impl Desk {
     pub async fn open(place: &Place) -> Result<Self, Failed> {
+        if let Some(doubt) = &place.doubt {
+            tracing::warn!("failed to {doubt}");
+        }
         if let Some(client) = Client::connect(&place.admin).await? {
             return Ok(Self::Running(client));
+        }
+        if place.is_gateway_only {
+            let hint = "no gateway answers there; does it run, and is this its operator's side (policy: admin)?";
+            return Err(Failed::new(Exit::NothingThere, format!("ask the gateway at {}: {hint}", place.admin)));
         }
         let journal = Sqlite::open_readonly(&place.journal).map_err(|error| {
             let hint = "no gateway answers, and the journal cannot be read (name it with --journal or --config)";

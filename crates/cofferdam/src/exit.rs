@@ -63,6 +63,12 @@ impl From<journal::Error> for Failed {
             journal::Error::Poisoned(_) => Exit::Poisoned,
             _ => Exit::Failed,
         };
+        if exit == Exit::InUse {
+            return Self {
+                exit,
+                why: anyhow::anyhow!("{error}; end it first, or name another journal (journal.path)"),
+            };
+        }
         Self { exit, why: error.into() }
     }
 }

@@ -19,6 +19,10 @@ const UNSET: &str = "http://unset.invalid/";
 pub struct Place {
     pub journal: PathBuf,
     pub admin: AdminAt,
+    /// Only a gateway was named, by its socket or address: no journal is meant when it does not answer.
+    pub is_gateway_only: bool,
+    /// What went wrong on the way here without ending it.
+    pub doubt: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,15 +31,26 @@ pub enum AdminAt {
     Address { address: String, token: Secret },
 }
 
+impl std::fmt::Display for AdminAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "{}", path.display()),
+            Self::Address { address, .. } => f.write_str(address),
+        }
+    }
+}
+
 impl Place {
     /// As the options say, else as the policy in this directory says, else the default.
     pub fn find(wanted: &Where) -> Result<Self, Failed> {
+        let is_gateway_named = wanted.socket.is_some() || wanted.admin.is_some();
         let mut place = match (&wanted.journal, &wanted.config) {
             (Some(journal), _) => Self::beside(journal.clone()),
             (None, Some(config)) => Self::of_policy(config)?,
-            // A policy that somebody is just breaking must not keep the operator from a running gateway.
-            (None, None) => Self::of_policy(Path::new(POLICY_FILE))
-                .unwrap_or_else(|_| Self::beside(PathBuf::from(policy::defaults::JOURNAL_PATH))),
+            (None, None) if is_gateway_named => {
+                Self { is_gateway_only: true, ..Self::beside(PathBuf::from(policy::defaults::JOURNAL_PATH)) }
+            }
+            (None, None) => Self::here(Path::new(POLICY_FILE), Path::new(policy::defaults::JOURNAL_PATH))?,
         };
         if let Some(socket) = &wanted.socket {
             place.admin = AdminAt::Socket(socket.clone());
@@ -48,9 +63,23 @@ impl Place {
         Ok(place)
     }
 
+    /// A policy that somebody is just breaking must not keep the operator from a gateway with the usual journal.
+    fn here(file: &Path, journal: &Path) -> Result<Self, Failed> {
+        if !file.exists() {
+            return Ok(Self::beside(journal.to_owned()));
+        }
+        match Self::of_policy(file) {
+            Err(failed) if journal.exists() => {
+                let doubt = format!("{failed}; so the journal in {} is looked at", journal.display());
+                Ok(Self { doubt: Some(doubt), ..Self::beside(journal.to_owned()) })
+            }
+            found => found,
+        }
+    }
+
     fn beside(journal: PathBuf) -> Self {
         let admin = AdminAt::Socket(socket_beside(&journal));
-        Self { journal, admin }
+        Self { journal, admin, is_gateway_only: false, doubt: None }
     }
 
     /// Only where things lie is wanted, and the operator's shell need not have the gateway's secrets.
@@ -62,8 +91,8 @@ impl Place {
         if let AdminAt::Address { token, .. } = &place.admin
             && token.expose().contains(UNSET)
         {
-            let why = "ask the gateway: the variable of `admin.token` is not set here";
-            return Err(Failed::new(Exit::Failed, why));
+            let why = "ask the gateway: the variable of `admin.token` is not set here; set it as the gateway has it";
+            return Err(Failed::new(Exit::Failed, format!("{why} ({})", file.display())));
         }
         Ok(place)
     }
@@ -92,6 +121,10 @@ pub fn socket_beside(journal: &Path) -> PathBuf {
 
 /// A policy as the gateway reads it: every variable must be set.
 pub fn policy(file: &Path) -> Result<Result<Policy, policy::Problems>, Failed> {
+    if !file.exists() {
+        let why = format!("read {}: there is no such file; `cofferdam init` writes a policy", file.display());
+        return Err(Failed::new(Exit::Failed, why));
+    }
     Ok(Policy::parse(&read(file)?, &file.display().to_string(), &variable))
 }
 
@@ -106,7 +139,10 @@ pub fn unset(name: &str) -> String {
 
 pub fn read(file: &Path) -> Result<String, Failed> {
     let failed = |why: &dyn std::fmt::Display| Failed::because(&format!("read {}", file.display()), why);
-    let meta = file.metadata().map_err(|error| failed(&error))?;
+    let meta = file.metadata().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => failed(&"there is no such file"),
+        _ => failed(&error),
+    })?;
     if meta.len() > POLICY_MAX {
         return Err(failed(&"it is larger than 4 MiB"));
     }

@@ -33,8 +33,9 @@ fn record(journal: &Arc<Sqlite>, step: StepId, act: Act, who: &str, why: &str) -
         Failed::new(Exit::NotFound, format!("find {step}: the journal has no such step that changes something"))
     })?;
     let now = now();
-    let status = said(&row, act, now)
-        .ok_or_else(|| Failed::new(Exit::Failed, format!("record that: the step is {}", row.status.state.as_str())))?;
+    let known = row.status.outcome.map_or(String::new(), |known| format!(", with the outcome {}", known.as_str()));
+    let refused = || format!("record that: the step is {}{known}", row.status.state.as_str());
+    let status = said(&row, act, now).ok_or_else(|| Failed::new(Exit::Failed, refused()))?;
     let mut records = vec![event(&row, now, EventKind::Person, &format!("{} by {who}: {why}", act.as_str()))];
     if act != Act::RunAgain {
         let known = status.outcome.map_or("", |outcome| outcome.as_str());

@@ -1,6 +1,7 @@
 //! The running gateway as its operator sees it, and the place where that is served.
 
 use super::learner::Learnt;
+use super::reload::Pending;
 use super::roster::Roster;
 use crate::exit::{Exit, Failed};
 use crate::place::AdminAt;
@@ -24,7 +25,7 @@ pub struct Office {
     pub learnt: Arc<Learnt>,
     /// Where agents call.
     pub listen: String,
-    /// What the last reload of the policy said, when it was refused.
+    /// What the last reload of the policy came to.
     pub reloaded: Arc<super::reload::Last>,
 }
 
@@ -98,10 +99,18 @@ impl Office {
 
     fn policy(&self) -> Check {
         let name = "policy".to_owned();
-        match self.reloaded.trouble() {
-            None => Check { name, level: Level::Ok, detail: "in force as it is written".to_owned() },
-            Some(why) => Check { name, level: Level::Bad, detail: format!("the older one stays in force: {why}") },
-        }
+        let (level, detail) = match self.reloaded.pending() {
+            Pending::Nothing => (Level::Ok, "in force as it is written".to_owned()),
+            Pending::Refused(why) => (Level::Bad, format!("the older one stays in force: {why}")),
+            Pending::Restart(keys) => {
+                let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+                (Level::Look, format!("in force, but for {keys}: restart the gateway for that"))
+            }
+            Pending::Gone => {
+                (Level::Look, "in force, but its file is gone: the next start will not find it".to_owned())
+            }
+        };
+        Check { name, level, detail }
     }
 }
 

@@ -17,19 +17,32 @@ use tokio::sync::mpsc;
 /// Editors write in several steps; after the last event of a burst the file is whole.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// Why the last change of the policy is not in force.
+/// What of the policy file is not in force.
+#[derive(Clone, Debug, Default)]
+pub enum Pending {
+    #[default]
+    Nothing,
+    /// Why the file as it is now was not taken over.
+    Refused(String),
+    /// It was taken over, but for these keys, which are bound at the start.
+    Restart(Vec<&'static str>),
+    /// There is no file any more to read at the next start.
+    Gone,
+}
+
+/// What the last change of the policy came to.
 #[derive(Default)]
 pub struct Last {
-    trouble: Mutex<Option<String>>,
+    pending: Mutex<Pending>,
 }
 
 impl Last {
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+    pub fn pending(&self) -> Pending {
+        self.pending.lock().clone()
     }
 
-    fn set(&self, trouble: Option<String>) {
-        *self.trouble.lock() = trouble;
+    fn set(&self, pending: Pending) {
+        *self.pending.lock() = pending;
     }
 }
 
@@ -79,6 +92,8 @@ pub struct Parts {
     pub roster: Arc<Roster>,
     pub auth: Arc<Auth>,
     pub last: Arc<Last>,
+    /// The policy of the start: some of it is bound for as long as the process runs.
+    pub bound: Arc<Policy>,
     /// The policy text is completed by what the command line said, as at the start.
     pub parse: Box<dyn Fn() -> Result<Result<Policy, policy::Problems>, Failed> + Send + Sync>,
 }
@@ -88,12 +103,19 @@ pub async fn run(mut watch: Watch, parts: Parts) {
     let mut text = place::read(&watch.file).ok();
     while watch.changed().await {
         let now = place::read(&watch.file).ok();
-        // Between removal and replacement there is nothing to read, and a touch changes nothing.
-        if now.is_none() || now == text {
+        // A touch changes nothing.
+        if now == text {
             continue;
         }
         text = now;
-        take_over(&watch.file, &parts).await;
+        // A replacement is over when the events are; what is missing then was removed.
+        if watch.file.exists() {
+            take_over(&watch.file, &parts).await;
+        } else {
+            let file = watch.file.display();
+            tracing::warn!(%file, "the policy file is gone; the policy stays in force until this gateway ends");
+            parts.last.set(Pending::Gone);
+        }
     }
 }
 
@@ -102,19 +124,22 @@ async fn take_over(file: &Path, parts: &Parts) {
     let policy = match (parts.parse)() {
         Ok(Ok(policy)) => policy,
         Ok(Err(problems)) => {
-            tracing::error!(%file, "the changed policy is wrong, so the old one stays in force\n{}", problems.render());
-            parts.last.set(Some(problems.to_string()));
+            // One line each, for those who collect logs; `check` shows the place.
+            for problem in &problems.0 {
+                tracing::error!(why = %problem, "the changed policy is wrong, so the old one stays in force");
+            }
+            parts.last.set(Pending::Refused(problems.to_string()));
             return;
         }
         Err(failed) => {
             tracing::error!(%file, why = %failed, "the changed policy cannot be read, so the old one stays in force");
-            parts.last.set(Some(failed.to_string()));
+            parts.last.set(Pending::Refused(failed.to_string()));
             return;
         }
     };
-    let old = parts.runtime.policy();
-    for what in needs_restart(&old, &policy) {
-        tracing::warn!(%file, "{what} is bound at the start: the change takes effect at the next one");
+    let waiting = needs_restart(&parts.bound, &policy);
+    for what in &waiting {
+        tracing::warn!(%file, "`{what}` is bound at the start: the change takes effect at the next one");
     }
     for warning in policy.warnings() {
         tracing::warn!("{warning}");
@@ -127,12 +152,12 @@ async fn take_over(file: &Path, parts: &Parts) {
         parts.runtime.forget(&member.name);
         member.own.close().await;
     }
-    parts.last.set(None);
+    parts.last.set(if waiting.is_empty() { Pending::Nothing } else { Pending::Restart(waiting) });
     tracing::info!(%file, policy = %policy.hash(), "the changed policy is in force");
 }
 
 /// What a running gateway cannot change.
-fn needs_restart(old: &Policy, new: &Policy) -> Vec<&'static str> {
+fn needs_restart(bound: &Policy, new: &Policy) -> Vec<&'static str> {
     let admin = |policy: &Policy| match &policy.admin {
         Admin::Socket(path) => path.as_ref().map(|path| path.expose().to_owned()),
         Admin::Listen { address, token } => Some(format!("{address} {}", token.expose())),
@@ -142,17 +167,17 @@ fn needs_restart(old: &Policy, new: &Policy) -> Vec<&'static str> {
         (path, policy.journal.durability)
     };
     let mut found = Vec::new();
-    if old.listen != new.listen {
-        found.push("`listen`");
+    if bound.listen != new.listen {
+        found.push("listen");
     }
-    if admin(old) != admin(new) {
-        found.push("`admin`");
+    if admin(bound) != admin(new) {
+        found.push("admin");
     }
-    if journal(old) != journal(new) {
-        found.push("`journal`");
+    if journal(bound) != journal(new) {
+        found.push("journal");
     }
-    if old.limits != new.limits {
-        found.push("`limits`");
+    if bound.limits != new.limits {
+        found.push("limits");
     }
     found
 }

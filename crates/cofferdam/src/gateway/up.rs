@@ -10,7 +10,7 @@ use super::start::{self, Core};
 use crate::cli::Up;
 use crate::exit::{Exit, Failed};
 use crate::output::Out;
-use crate::place::{self, AdminAt, Place};
+use crate::place::{self, Place};
 use ingress_mcp::http::{Auth, ServerConfig};
 use policy::Policy;
 use std::path::{Path, PathBuf};
@@ -42,8 +42,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
     let policy = Arc::new(policy);
     let journal = start::journal(&place.journal, &policy).await?;
     let listener = TcpListener::bind(&policy.listen).await;
-    let what = format!("listen for agents at {}", policy.listen);
-    let listener = listener.map_err(|error| Failed::because(&what, error))?;
+    let listener = listener.map_err(|error| bound(&policy.listen, &error))?;
     let address = listener.local_addr()?;
     let directory = directory(&place.journal);
     let core = Core::start(Arc::clone(&policy), journal, &directory, Environment::Minimal, start::door(&policy))?;
@@ -84,6 +83,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
             roster: Arc::clone(&core.roster),
             auth,
             last,
+            bound: Arc::clone(&policy),
             parse: Box::new({
                 let file = file.clone();
                 move || parse(&file, listen.as_deref())
@@ -146,6 +146,16 @@ fn listening(policy: Policy, listen: Option<&str>) -> Result<Policy, Failed> {
     policy.with_listen(address).map_err(|hint| Failed::because(&format!("listen at {address}"), hint))
 }
 
+fn bound(address: &str, error: &std::io::Error) -> Failed {
+    let what = format!("listen for agents at {address}");
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Failed::because(&what, "another program listens there; end it, or take another address with --listen")
+        }
+        _ => Failed::because(&what, error),
+    }
+}
+
 /// The shop's file lies beside the journal, which makes the directory later.
 fn make(path: &str) -> Result<PathBuf, Failed> {
     use std::os::unix::fs::DirBuilderExt;
@@ -162,9 +172,5 @@ fn directory(journal: &Path) -> PathBuf {
 fn banner(address: &str, policy: &Policy, place: &Place, demo: bool) -> Banner {
     let url = format!("http://{address}/mcp");
     let upstreams = policy.upstreams.iter().map(|upstream| format!("{url}/{}", upstream.name)).collect();
-    let admin = match &place.admin {
-        AdminAt::Socket(path) => path.display().to_string(),
-        AdminAt::Address { address, .. } => address.clone(),
-    };
-    Banner { url, upstreams, journal: place.journal.display().to_string(), admin, demo }
+    Banner { url, upstreams, journal: place.journal.display().to_string(), admin: place.admin.to_string(), demo }
 }

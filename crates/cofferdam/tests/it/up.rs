@@ -20,9 +20,13 @@ async fn the_first_command_shows_something_real_and_the_operator_sees_what_the_a
     assert!(!answer.is_error, "{answer:?}");
     agent.call("shop__get_order", json!({ "order_id": 1 }), &CallOptions::default()).await?;
 
+    let again =
+        agent.call("shop__issue_refund", json!({ "order_id": 1, "amount": 5 }), &CallOptions::default()).await?;
+
     let runs = desk.run(&["runs", "--json"])?.json()?;
     assert_eq!(runs["runs"][0]["mutations"], 1, "{runs}");
     let run = runs["runs"][0]["run"].as_str().ok_or("no run")?.to_owned();
+    assert_eq!(again.guard_word("run"), Some(run.as_str()), "the agent and the operator name a run alike");
     let shown = desk.run(&["show", &run, "--json"])?.json()?;
     let refund = shown["steps"].as_array().and_then(|steps| steps.iter().find(|step| step["tool"] == "issue_refund"));
     let refund = refund.ok_or("the refund is not shown")?;
@@ -72,6 +76,37 @@ fn an_address_for_the_operator_demands_its_token_on_loopback_too() -> Tested {
     assert!(bad.err.contains("token"), "{bad:?}");
     assert_eq!(desk.run(&by_address)?.code, Some(1), "no token at all");
     assert!(gateway.stop()?.success());
+    Ok(())
+}
+
+#[test]
+fn a_gateway_that_was_named_and_does_not_answer_is_not_replaced_by_some_journal() -> Tested {
+    let desk = Desk::new()?;
+    assert!(Gateway::start(&desk, &[], &[])?.stop()?.success());
+    assert_eq!(desk.run(&["runs"])?.code, Some(0), "there is a journal here");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let by_address = desk.run_with(&["runs", "--admin", &nobody], &[("COFFERDAM_ADMIN_TOKEN", TOKEN)])?;
+    let by_socket = desk.run(&["doctor", "--socket", "no.sock"])?;
+    for (said, name) in [(by_address, nobody.as_str()), (by_socket, "no.sock")] {
+        assert_eq!((said.code, said.out.as_str()), (Some(5), ""), "{said:?}");
+        assert!(said.err.contains(name), "{said:?}");
+    }
+    let said = desk.run(&["runs", "--socket", "no.sock", "--journal", ".cofferdam"])?;
+    assert_eq!(said.code, Some(0), "a journal that was named beside it is read: {said:?}");
+    Ok(())
+}
+
+#[test]
+fn a_policy_that_cannot_say_where_its_gateway_is_is_told_and_not_passed_over() -> Tested {
+    let desk = Desk::new()?;
+    desk.write("cofferdam.yaml", "admin: { listen: \"127.0.0.1:9\", token: \"${ADMIN_TOKEN}\" }\n")?;
+    let said = desk.run(&["runs"])?;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("admin.token") && said.err.contains("cofferdam.yaml"), "{said:?}");
+    assert!(Gateway::start(&desk, &[], &[])?.stop()?.success());
+    let said = desk.run(&["runs"])?;
+    assert_eq!(said.code, Some(0), "the usual journal is there now: {said:?}");
+    assert!(said.err.contains("admin.token"), "{said:?}");
     Ok(())
 }
 
@@ -142,6 +177,15 @@ fn a_changed_policy_is_taken_over_and_a_wrong_one_is_not() -> Tested {
     assert!(!desk.read("gateway.log")?.contains("`listen` is bound"));
     replace(&format!("journal: {{ path: elsewhere }}\n{}", policy("third")))?;
     wait_for("what wants a restart is said", || Ok(desk.read("gateway.log")?.contains("`journal` is bound")))?;
+    // The operator's side stays where it is, whatever the file says of the journal now.
+    let doctor = || desk.run(&["doctor", "--journal", ".cofferdam"]);
+    wait_for("and seen later, too", || Ok(doctor()?.out.contains("but for `journal`: restart")))?;
+    replace(&policy("third"))?;
+    wait_for("what is as at the start wants none", || Ok(doctor()?.out.contains("in force as it is written")))?;
+    assert_eq!(desk.read("gateway.log")?.matches("`journal` is bound").count(), 1);
+    std::fs::remove_file(desk.path("cofferdam.yaml"))?;
+    wait_for("a file that is gone is told", || Ok(doctor()?.out.contains("its file is gone")))?;
+    assert!(doctor()?.out.contains("upstream third"));
     assert!(gateway.stop()?.success());
     Ok(())
 }
