@@ -226,9 +226,6 @@ impl Engine {
         self.swap_timer(live.due, None, Timer::Step(id));
         self.swap_timer(live.stream_due, None, Timer::Stream(id));
         self.swap_timer(live.save_due, None, Timer::Save(id));
-        if let Some(task) = live.status.remote_task {
-            self.tasks.remove(&(live.intent.upstream.clone(), task));
-        }
     }
 
     /// A mutation's receipt without a read of the world, or one that could not be made.

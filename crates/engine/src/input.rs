@@ -99,10 +99,9 @@ pub enum Input {
         call: CallId,
         arrival: Arrival,
     },
-    /// A task of the upstream was seen to end.
+    /// The task that the upstream made of a step was seen to end. Ids of tasks may meet: the step is what tells them apart.
     TaskEnded {
-        upstream: Name,
-        task: Name,
+        step: StepId,
         end: TaskEnd,
     },
     Person {
@@ -186,7 +185,7 @@ pub enum Arrival {
 #[derive(Debug)]
 pub enum TaskEnd {
     Completed(Bytes),
-    /// The task's own error or an `isError` result.
+    /// It ended with an `isError` result; this is its text.
     Failed(String),
     /// `cancelled`, or gone: it may have completed all the same.
     Vanished,

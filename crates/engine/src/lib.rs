@@ -36,7 +36,7 @@ pub use step::StepView;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use vocab::{CallId, Epoch, Event, EventKind, EvidenceClass, Instant, Name, Record, StepId};
+use vocab::{CallId, Epoch, Event, EventKind, EvidenceClass, Instant, Record, StepId};
 
 /// What waits for a commit.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +83,6 @@ pub struct Engine {
     /// Answers on their way to callers.
     releases: BTreeMap<CallId, delivery::Release>,
     noted: delivery::Noted,
-    /// Tasks of upstreams that are steps of ours.
-    tasks: BTreeMap<(Name, Name), StepId>,
     out: VecDeque<Output>,
 }
 
@@ -101,7 +99,6 @@ impl Engine {
             next_ticket: 1,
             releases: BTreeMap::new(),
             noted: delivery::Noted::default(),
-            tasks: BTreeMap::new(),
             out: VecDeque::new(),
         }
     }
@@ -118,7 +115,7 @@ impl Engine {
             Input::ReadEnded { step, read, end } => self.read_ended(now, step, read, end),
             Input::Left { call, how } => self.left(now, call, how),
             Input::Arrived { call, arrival } => self.arrived(now, call, arrival),
-            Input::TaskEnded { upstream, task, end } => self.task_ended(now, &upstream, &task, end),
+            Input::TaskEnded { step, end } => self.task_ended(now, step, end),
             Input::Person { step, act, who, why } => self.person(now, step, act, &who, &why),
             Input::Recovered { row, rules } => self.recover(now, *row, rules),
             Input::Hurry { step } => self.hurry(now, step),

@@ -78,12 +78,8 @@ impl Engine {
     pub(crate) fn task_began(&mut self, now: Instant, id: StepId, task: Name, result: Bytes) {
         let Some(live) = self.table.get_mut(id) else { return };
         live.status.state = State::RemoteTask;
-        live.status.remote_task = Some(task.clone());
+        live.status.remote_task = Some(task);
         live.why = "the upstream works on it as a task".into();
-        let upstream = live.intent.upstream.clone();
-        if live.is_mutation() {
-            self.tasks.insert((upstream, task), id);
-        }
         self.pending(now, id, Phase::RemoteTask, result);
     }
 
@@ -196,9 +192,8 @@ impl Engine {
         self.stop_caller(call, stop);
     }
 
-    pub(crate) fn task_ended(&mut self, now: Instant, upstream: &Name, task: &Name, end: TaskEnd) {
-        let Some(id) = self.tasks.get(&(upstream.clone(), task.clone())).copied() else { return };
-        let Some(live) = self.table.get_mut(id) else { return };
+    pub(crate) fn task_ended(&mut self, now: Instant, id: StepId, end: TaskEnd) {
+        let Some(live) = self.table.get_mut(id).filter(|live| live.status.remote_task.is_some()) else { return };
         if live.ticket.is_some() && matches!(live.phase, Phase::RemoteTask) {
             live.task_end = Some(end);
             return;

@@ -46,7 +46,7 @@ impl Engine {
             State::Held | State::Intent => self.never_sent(now, id),
             State::Dispatched => self.sent_before(now, id),
             State::AwaitingInput => self.waits_on(id, Phase::AwaitingInput, now + INPUT_MAX),
-            State::RemoteTask => self.task_before(now, id),
+            State::RemoteTask => self.waits_on(id, Phase::RemoteTask, now + TASK_MAX),
             State::Resolving => self.unknown_before(now, id),
             State::NeedsHuman => self.needed_human(id),
             State::Closed => {}
@@ -82,15 +82,6 @@ impl Engine {
     fn waits_on(&mut self, id: StepId, phase: Phase, until: Instant) {
         self.table.enter(id, phase);
         self.set_step_timer(id, Some(until));
-    }
-
-    fn task_before(&mut self, now: Instant, id: StepId) {
-        if let Some(live) = self.table.get(id)
-            && let Some(task) = live.status.remote_task.clone()
-        {
-            self.tasks.insert((live.intent.upstream.clone(), task), id);
-        }
-        self.waits_on(id, Phase::RemoteTask, now + TASK_MAX);
     }
 
     fn unknown_before(&mut self, now: Instant, id: StepId) {

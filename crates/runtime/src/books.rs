@@ -113,23 +113,24 @@ impl Books {
         self.steps.insert(step, kept)?.link
     }
 
-    /// The tool whose call the upstream made this task of.
-    pub(crate) fn tool_of(&self, upstream: &str, task: &str) -> Option<Arc<Tool>> {
-        self.made(upstream, task)?.1.tool.clone()
+    /// The upstream and, of a step of this process, the tool.
+    pub(crate) fn tool_of(&self, step: StepId) -> Option<(Name, Option<Arc<Tool>>)> {
+        let upstream = self.engine.step(step)?.intent().upstream.clone();
+        Some((upstream, self.steps.get(&step)?.tool.clone()))
     }
 
-    /// The step that the upstream made this task of, and whose it is.
-    pub(crate) fn made_task(&self, upstream: &str, task: &str) -> Option<(StepId, &(Name, Name))> {
-        self.made(upstream, task).map(|(step, kept)| (step, &kept.owner))
-    }
-
-    fn made(&self, upstream: &str, task: &str) -> Option<(StepId, &Kept)> {
+    /// The step of this caller that the upstream made this task of. `None` too where two of its sessions have tasks of
+    /// one id: nobody can say which of them an answer is about.
+    pub(crate) fn made_task(&self, owner: (&Name, &Name), upstream: &str, task: &str) -> Option<StepId> {
         let is_it = |step: &StepId| {
             self.engine.step(*step).is_some_and(|view| {
-                &*view.intent().upstream == upstream && view.status().remote_task.as_deref() == Some(task)
+                view.status().state.is_open()
+                    && &*view.intent().upstream == upstream
+                    && view.status().remote_task.as_deref() == Some(task)
             })
         };
-        self.steps.iter().find(|(step, _)| is_it(step)).map(|(step, kept)| (*step, kept))
+        let mut made = self.owners.of(owner.0, owner.1).filter(is_it);
+        made.next().filter(|_| made.next().is_none())
     }
 
     pub(crate) fn awaits_task(&self, step: StepId) -> bool {

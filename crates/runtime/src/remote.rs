@@ -64,9 +64,10 @@ impl Shell {
         result: &Bytes,
     ) {
         let (upstream, task) = of;
-        let is_own = self.books.lock().made_task(upstream, task).is_some_and(|(_, made)| (&made.0, &made.1) == owner);
-        if let (true, Look::Ended(end)) = (is_own, look(ask, result)) {
-            self.task_ended(upstream, &task.into(), end);
+        let Look::Ended(end) = look(ask, result) else { return };
+        let made = self.books.lock().made_task(owner, upstream, task);
+        if let Some(step) = made {
+            self.task_ended(step, end);
         }
     }
 }
@@ -102,7 +103,7 @@ impl Watch {
                 Look::Working | Look::Over => TaskEnd::Vanished,
                 Look::Blind => return,
             };
-            return shell.task_ended(&self.upstream, &self.task, end);
+            return shell.task_ended(self.step, end);
         }
     }
 
@@ -126,8 +127,9 @@ impl Watch {
     async fn outcome(&self, shell: &Shell) -> Look {
         match self.ask(shell, TaskAsk::Result).await.0 {
             Ok(result) => look(TaskAsk::Result, &result),
-            // The call itself was answered with an error.
-            Err(Failure { rpc_error: Some(error), .. }) => Look::Ended(TaskEnd::Failed(text(&error, &["message"]))),
+            // An error of the protocol proves as little as it does in answer to the call itself: it may mean that the
+            // call failed, that its result is not kept any more, or that it is invalid.
+            Err(Failure { rpc_error: Some(_), .. }) => Look::Ended(TaskEnd::Vanished),
             Err(_) => Look::Over,
         }
     }
@@ -156,9 +158,7 @@ fn look(ask: TaskAsk, result: &Bytes) -> Look {
             Some(at) => Look::Ended(TaskEnd::Completed(result.slice(at))),
             None => Look::Over,
         },
-        "failed" if json::find(result, &["error"]).ok().flatten().is_some() => {
-            Look::Ended(TaskEnd::Failed(text(result, &["error", "message"])))
-        }
+        "failed" if json::find(result, &["error"]).ok().flatten().is_some() => Look::Ended(TaskEnd::Vanished),
         "failed" => Look::Over,
         "cancelled" => Look::Ended(TaskEnd::Vanished),
         _ => Look::Working,
@@ -191,7 +191,7 @@ mod tests {
         let inline = get(r#"{"resultType":"complete","taskId":"t","status":"completed","result":{"content":[]}}"#);
         assert_eq!(inline, r#"Ended(Completed(b"{\"content\":[]}"))"#);
         let failed = get(r#"{"taskId":"t","status":"failed","error":{"code":-32603,"message":"no such order"}}"#);
-        assert_eq!(failed, r#"Ended(Failed("no such order"))"#);
+        assert_eq!(failed, "Ended(Vanished)", "what the tool says of a failure is a result");
         assert_eq!(get("garbage"), "Working");
     }
 

@@ -122,9 +122,9 @@ impl Runtime {
         self.shell.tools.all()
     }
 
-    /// A task of an upstream was seen to end, in whatever answer passed.
-    pub fn task_ended(&self, upstream: &Name, task: &Name, end: TaskEnd) {
-        self.shell.task_ended(upstream, task, end);
+    /// The task that an upstream made of a step was seen to end, in whatever answer passed.
+    pub fn task_ended(&self, step: StepId, end: TaskEnd) {
+        self.shell.task_ended(step, end);
     }
 
     /// An upstream's answer about a task, asked for by this caller, passed: the result of `tasks/get` and its like.

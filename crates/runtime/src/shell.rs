@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vocab::{CallId, Name, StepId};
+use vocab::{CallId, StepId};
 
 pub(crate) struct Shell {
     pub(crate) settings: Settings,
@@ -161,11 +161,11 @@ impl Shell {
     /// The end of a task passes the same boundary as an answer: what fails it leaves the outcome unknown.
     //= S-06
     //= G7
-    pub(crate) fn task_ended(self: &Arc<Self>, upstream: &Name, task: &Name, end: TaskEnd) {
+    pub(crate) fn task_ended(self: &Arc<Self>, step: StepId, end: TaskEnd) {
         let end = match end {
             TaskEnd::Completed(result) => {
-                let tool = self.books.lock().tool_of(upstream, task);
-                let limits = answer::limits(&self.policy.load(), upstream);
+                let Some((upstream, tool)) = self.books.lock().tool_of(step) else { return };
+                let limits = answer::limits(&self.policy.load(), &upstream);
                 let judged = answer::judge(result, tool.as_deref(), &limits).answer;
                 match judged.kind {
                     AnswerKind::Done => TaskEnd::Completed(judged.result),
@@ -175,7 +175,7 @@ impl Shell {
             }
             other => other,
         };
-        self.feed([Input::TaskEnded { upstream: upstream.clone(), task: task.clone(), end }]);
+        self.feed([Input::TaskEnded { step, end }]);
     }
 
     pub(crate) fn perform(self: &Arc<Self>, jobs: Jobs) {

@@ -7,7 +7,8 @@ use policy::Judgement;
 use vocab::{Bytes, Effect, Name, Outcome, State};
 
 fn task_ends(world: &mut World, end: TaskEnd) {
-    world.input(Input::TaskEnded { upstream: Name::from("shop"), task: Name::from("t1"), end });
+    let step = world.sends.last().expect("the call that it was made of").step;
+    world.input(Input::TaskEnded { step, end });
 }
 
 //= G3

@@ -200,7 +200,7 @@ async fn a_task_of_the_upstream_ends_its_step_when_it_is_seen_to_end() {
     let step = task(&bench).await;
     assert_eq!(state(&bench, step).await, (State::RemoteTask, None));
     let result = r#"{"content":[{"type":"text","text":"done"}],"structuredContent":{"paid":true}}"#;
-    bench.runtime.task_ended(&"shop".into(), &"t1".into(), TaskEnd::Completed(Bytes::from_static(result.as_bytes())));
+    bench.runtime.task_ended(step, TaskEnd::Completed(Bytes::from_static(result.as_bytes())));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(state(&bench, step).await, (State::Closed, Some(Outcome::Succeeded)));
 }
@@ -213,7 +213,7 @@ async fn the_end_of_a_task_passes_the_same_checks_as_an_answer() {
     bench.upstream.blind.store(true, Ordering::SeqCst);
     let step = task(&bench).await;
     let result = r#"{"content":[],"structuredContent":{"no":"such"}}"#;
-    bench.runtime.task_ended(&"shop".into(), &"t1".into(), TaskEnd::Completed(Bytes::from_static(result.as_bytes())));
+    bench.runtime.task_ended(step, TaskEnd::Completed(Bytes::from_static(result.as_bytes())));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(state(&bench, step).await, (State::Resolving, Some(Outcome::Unknown)));
 }
@@ -303,4 +303,42 @@ async fn the_end_that_its_own_client_sees_is_the_outcome_and_what_another_sees_i
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(state(&bench, step).await, (State::Closed, Some(Outcome::Succeeded)));
     assert!(bench.upstream.asked.lock().is_empty(), "its client asked first");
+}
+
+//= G3
+#[tokio::test(start_paused = true)]
+async fn two_tasks_of_one_id_in_two_sessions_end_each_their_own_step() {
+    let bench = Bench::new();
+    bench.upstream.blind.store(true, Ordering::SeqCst);
+    let first = task(&bench).await;
+    bench.upstream.fault(Fault::Answers(TASK));
+    let Reply::Result { step: second, .. } = bench.keyed("other", "pay", r#"{"account":"b"}"#).await else {
+        unreachable!("the task is the answer");
+    };
+    let seen = |who: &str| {
+        let result = Bytes::from_static(PAID.as_bytes());
+        bench.runtime.task_answered(&"t".into(), &who.into(), (&"shop".into(), "t1"), TaskAsk::Result, &result);
+    };
+    seen("ann");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(state(&bench, first).await.0, State::RemoteTask, "nobody can say which of the two it was");
+    assert_eq!(state(&bench, second).await.0, State::RemoteTask);
+    // Whoever watches the first asks first, on its own session.
+    says(&bench, &[r#"{"taskId":"t1","status":"completed"}"#, PAID, WORKING]);
+    assert_eq!(end(&bench, first).await, (State::Closed, Some(Outcome::Succeeded)));
+    assert_eq!(state(&bench, second).await.0, State::RemoteTask);
+}
+
+//= G3
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_protocol_in_place_of_a_tasks_result_is_unknown_and_not_failed() {
+    let failed = r#"{"taskId":"t1","status":"failed","error":{"code":-32603,"message":"no such order"}}"#;
+    // Of the second the result is not known any more: the upstream answers that question with an error.
+    for words in [failed, r#"{"taskId":"t1","status":"completed"}"#] {
+        let bench = Bench::new();
+        bench.upstream.blind.store(true, Ordering::SeqCst);
+        let step = task(&bench).await;
+        says(&bench, &[words]);
+        assert_eq!(end(&bench, step).await, (State::Resolving, Some(Outcome::Unknown)), "{words}");
+    }
 }
