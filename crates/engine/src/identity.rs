@@ -50,7 +50,8 @@ impl Engine {
             return self.refuse(now, &call, Code::Overloaded, None, why);
         }
         let (id, key) = (call.call, call.key);
-        let content = Some((call.scope, call.content, now - call.rules.reissue_window));
+        // However old: what was unknown for long may have been resolved a moment ago.
+        let content = Some((call.scope, call.content, Instant::ZERO));
         let number = self.table.recall_begins();
         self.recalling.insert(id, Recalling { number, call: Some(call) });
         self.out.push_back(Output::Recall { call: id, key, content });
@@ -62,6 +63,10 @@ impl Engine {
             KeySource::Fresh => None,
             _ => self.table.by_key(&call.key).and_then(|id| self.table.get(id)),
         };
+        // A policy called it a mutation a moment ago: it may be settled, and then there is nothing to join.
+        if known.is_some_and(Live::is_mutation) {
+            return self.decide(now, call, NOW, Recalled::default());
+        }
         match known.map(|live| (live.id(), live.intent.fingerprint == call.fingerprint)) {
             Some((step, true)) => self.attach(now, call, step, None),
             Some((step, false)) => self.conflict(now, &call, step),

@@ -32,7 +32,7 @@ impl Engine {
     pub(super) fn other_key(&mut self, now: Instant, admitted: Admitted, row: Option<StepRow>) {
         let call = &admitted.call;
         let since = now - call.rules.reissue_window;
-        let row = row.filter(|row| row.intent.created_at >= since);
+        let row = row.filter(|row| row.status.closed_at.unwrap_or(row.intent.created_at) >= since);
         let remembered = row.as_ref().map(|row| row.intent.step);
         if let Some(row) = row {
             self.remember(now, row, call);

@@ -202,3 +202,15 @@ fn a_wire_id_used_for_another_call_is_another_call() {
     world.ask(&Ask { wire: Some(7), ..Ask::write().args("[2]") });
     assert_eq!(world.sends.len(), 2);
 }
+
+//= G5
+#[test]
+fn a_call_that_counts_as_a_read_since_a_reload_is_answered_by_the_settled_mutation_of_its_key() {
+    let mut world = World::new();
+    let first = world.ask(&Ask::write().key("k"));
+    world.done();
+    assert_eq!(world.told(first), "result");
+    let again = world.ask(&Ask::read().key("k"));
+    assert_eq!(world.told(again), "replayed");
+    assert_eq!(world.sends.len(), 1);
+}
