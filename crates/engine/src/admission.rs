@@ -77,6 +77,7 @@ impl Engine {
         (live.result, live.error, live.retry_after, live.last) = (None, None, None, None);
         (live.cancelled, live.maybe) = (false, false);
         live.why.clear();
+        self.tells_anew(id);
         self.table.enter(id, Phase::InLane);
         self.set_step_timer(id, None);
     }

@@ -23,6 +23,8 @@ pub(crate) struct Release {
     flushed: bool,
     /// The tool's own word, not a stop of ours.
     receipt: bool,
+    /// What it tells of its step.
+    telling: u32,
 }
 
 /// Deliveries whose note may not be in the journal yet, of steps that have left memory.
@@ -52,12 +54,22 @@ impl Noted {
 }
 
 impl Engine {
+    /// What was told of a step so far, and may still be on its way, is not what it has to tell from now on.
+    pub(crate) fn tells_anew(&mut self, id: StepId) {
+        self.noted.steps.remove(&id);
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.status.delivered = Delivered::No;
+        live.delivered_after = 0;
+        live.flushed = false;
+        live.telling += 1;
+    }
+
     pub(crate) fn await_arrival(&mut self, now: Instant, call: CallId, step: StepId, receipt: bool) {
         let Some(live) = self.table.get_mut(step) else { return };
         live.holds += 1;
-        let due = now + SILENCE;
+        let (due, telling) = (now + SILENCE, live.telling);
         self.swap_timer(None, Some(due), Timer::Release(call));
-        self.releases.insert(call, Release { step, due, flushed: false, receipt });
+        self.releases.insert(call, Release { step, due, flushed: false, receipt, telling });
     }
 
     pub(crate) fn arrived(&mut self, now: Instant, call: CallId, arrival: Arrival) {
@@ -72,8 +84,8 @@ impl Engine {
                 let old = release.due;
                 release.flushed = true;
                 release.due = now + QUIET;
-                let (due, step) = (release.due, release.step);
-                if let Some(live) = self.table.get_mut(step) {
+                let (due, step, telling) = (release.due, release.step, release.telling);
+                if let Some(live) = self.table.get_mut(step).filter(|live| live.telling == telling) {
                     live.flushed = true;
                 }
                 self.swap_timer(Some(old), Some(due), Timer::Release(call));
@@ -99,9 +111,10 @@ impl Engine {
         let epoch = self.config.epoch;
         let last_recall = self.table.last_recall();
         let Some(live) = self.table.get_mut(id) else { return };
-        live.flushed = false;
+        let is_latest = live.telling == release.telling;
+        live.flushed &= !is_latest;
         // Somebody else was told that nothing is known, and will come back for it.
-        if delivered > live.status.delivered && live.owed == 0 {
+        if is_latest && delivered > live.status.delivered && live.owed == 0 {
             if live.status.delivered == Delivered::No {
                 live.delivered_after = last_recall;
             }

@@ -28,6 +28,7 @@ impl Engine {
     }
 
     fn person_says(&mut self, now: Instant, id: StepId, outcome: Outcome, who: &str, why: &str) {
+        self.tells_anew(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.why = format!("recorded by {who}: {why}");
         live.result = None;

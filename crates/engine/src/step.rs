@@ -79,6 +79,8 @@ pub(crate) struct Live {
     pub(crate) delivered_after: u64,
     /// Callers that were told that it is not known, and have not come back for what became of it.
     pub(crate) owed: u32,
+    /// Number of what it has to tell: an answer that went out before does not tell of it.
+    pub(crate) telling: u32,
     pub(crate) leaves_after: Option<u64>,
     pub(crate) due: Option<Instant>,
     pub(crate) stream_due: Option<Instant>,
@@ -193,6 +195,7 @@ impl Live {
             flushed: false,
             delivered_after: 0,
             owed: 0,
+            telling: 0,
             leaves_after: None,
             due: None,
             stream_due: None,

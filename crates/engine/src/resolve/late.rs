@@ -8,8 +8,7 @@ use crate::output::{Output, Report};
 use alloc::format;
 use alloc::vec;
 use vocab::{
-    Cause, Code, Delivered, EventKind, EvidenceClass, FailureKind, Instant, Outcome, Record, StepId, Unverified,
-    Verification,
+    Cause, Code, EventKind, EvidenceClass, FailureKind, Instant, Outcome, Record, StepId, Unverified, Verification,
 };
 
 impl Engine {
@@ -71,8 +70,8 @@ impl Engine {
                 let why = format!("a late receipt says that it was done, after {outcome}");
                 live.result = Some(answer.result);
                 live.why.clone_from(&why);
-                live.status.delivered = Delivered::No;
                 let attempt = live.status.attempt;
+                self.tells_anew(id);
                 let class = Some(EvidenceClass::Receipt);
                 self.note(vec![Record::Event(Self::evidence(id, now, EventKind::Contradicted, attempt, class, &why))]);
                 self.out.push_back(Output::Report(Report::Contradicted { step: id, why }));

@@ -4,7 +4,7 @@ use crate::ask::{Ask, exact, rules, step};
 use crate::world::World;
 use engine::{Act, AnswerKind, Arrival, Input, Left};
 use policy::{Judgement, Repeat};
-use vocab::{Effect, EventKind, FailureKind};
+use vocab::{Effect, EventKind, FailureKind, Outcome};
 
 fn repeat(repeat: Repeat) -> Ask {
     let mut rules = rules(Effect::Write);
@@ -24,6 +24,50 @@ fn a_re_issue_after_a_lost_answer_gets_the_stored_one() {
     assert!(world.notice(again).is_some_and(|notice| notice.contains(&step(first).to_string())));
     assert_eq!(world.sends.len(), 1);
     assert!(world.has_event(first, EventKind::Adopted));
+}
+
+//= S-23
+//= G1
+#[test]
+fn a_re_issue_of_what_was_unknown_for_long_gets_what_was_found_out_a_moment_ago() {
+    let mut world = World::new();
+    let first = world.ask(&Ask::write());
+    world.fail(FailureKind::Reset);
+    assert_eq!(world.told(first), "outcome_unknown unknown");
+    world.seconds(1200);
+    world.person(first, Act::Applied);
+    world.seconds(1);
+    assert_eq!(world.engine.load(), (0, 0, 0), "only the journal knows of it");
+    let again = world.ask(&Ask::write());
+    assert_eq!(world.told(again), "applied_no_receipt yes");
+    assert_eq!(world.sends.len(), 1);
+    world.seconds(601);
+    world.ask(&Ask::write());
+    assert_eq!(world.sends.len(), 2, "long after, it is another wish");
+}
+
+//= S-23
+//= G1
+#[test]
+fn that_a_refusal_arrived_says_nothing_of_the_execution_that_followed_it() {
+    for late in [false, true] {
+        let mut world = World::new();
+        let first = world.ask(&Ask::write().key("k"));
+        world.fail(FailureKind::Status(403));
+        assert_eq!(world.outcome(first), Some(Outcome::NotExecuted));
+        world.arrive(first, Arrival::Flushed);
+        if !late {
+            world.seconds(3);
+        }
+        world.ask(&Ask::write().key("k"));
+        assert_eq!(world.sent(first), 2, "it was proven not to have run");
+        world.seconds(3);
+        world.fail(FailureKind::Reset);
+        world.person(first, Act::Applied);
+        let again = world.ask(&Ask::write());
+        assert_eq!(world.told(again), "applied_no_receipt yes");
+        assert_eq!(world.sends.len(), 2);
+    }
 }
 
 //= S-23
