@@ -102,6 +102,7 @@ fn text(checked: &Checked, offline: bool) -> String {
     let silent = silent.collect::<Vec<_>>();
     if !silent.is_empty() {
         text += &format!("Not reached, so nothing is known of their tools: {}.\n", silent.join(", "));
+        text += "With `--log info` it is shown what a command wrote on its standard error.\n";
     }
     text
 }

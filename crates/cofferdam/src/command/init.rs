@@ -82,9 +82,11 @@ fn gather(wanted: &Init) -> Result<Gathered, Failed> {
     }
     for from in &wanted.import {
         let mut files = clients::files(from)?;
+        let places = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
         files.retain(|file| file.is_file());
         if files.is_empty() {
-            return Err(Failed::new(Exit::Failed, format!("import {from}: there is no such configuration")));
+            let why = format!("import {from}: there is no file at {places}; name the file, or a client (see --help)");
+            return Err(Failed::new(Exit::Failed, why));
         }
         for file in files {
             gathered.import(&file)?;
@@ -210,6 +212,10 @@ fn told(written: &Written) -> String {
     }
     for left in &written.skipped {
         text += &format!("  left out {}: {}\n", printable(&left.name), printable(&left.why));
+    }
+    if written.upstreams.iter().any(|upstream| upstream.trouble.as_deref().is_some_and(|why| why != NOT_ASKED)) {
+        text += "Put that right and run init again with --force (`--log info` shows what a command wrote on its standard \
+                 error), or write rules for its tools by hand.\n";
     }
     if !written.variables.is_empty() {
         text += &format!("Set in the gateway's environment: {}.\n", written.variables.join(", "));

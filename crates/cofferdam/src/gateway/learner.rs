@@ -128,6 +128,9 @@ fn log_guarded(policy: &Policy, upstream: &str, tools: &[ToolFacts]) {
 
 fn shortened(names: &[&str]) -> String {
     const SHOWN: usize = 8;
+    if names.is_empty() {
+        return "none".to_owned();
+    }
     let mut text = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(" ");
     if names.len() > SHOWN {
         text += &format!(" and {} more", names.len() - SHOWN);

@@ -54,6 +54,21 @@ fn a_variable_that_is_not_set_is_an_error_and_its_value_is_never_shown() -> Test
     Ok(())
 }
 
+#[test]
+fn a_server_that_does_not_start_is_named_and_its_own_words_can_be_had() -> Tested {
+    let desk = Desk::new()?;
+    let policy = "upstreams:\n  broken: { mcp: { command: [sh, -c, \"echo no such database >&2; exit 3\"] } }\n  \
+                  missing: { mcp: { command: [/no/such/program] } }\n";
+    desk.write("cofferdam.yaml", policy)?;
+    let said = desk.run(&["check"])?;
+    assert_eq!(said.code, Some(0), "the policy is one: {said:?}");
+    assert!(said.out.contains("nothing is known of their tools: broken, missing"), "{said:?}");
+    assert!(said.out.contains("no such program") && said.out.contains("--log info"), "{said:?}");
+    let words = desk.run(&["check", "--log", "info"])?;
+    assert!(words.err.contains("no such database"), "{words:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_holds_for_each_tool_is_said_and_what_cannot_be_confirmed_is_named() -> Tested {
     let shop = Arc::new(Shop::in_memory()?);
