@@ -52,8 +52,10 @@ impl Call {
         Ok(channel)
     }
 
+    //= G1
+    //= G3
     async fn send(&self, attempt: Attempt) -> Result<Bytes, Failure> {
-        let channel = self.open().await?;
+        let channel = self.open().await.map_err(never_sent)?;
         let message = self.message_of(&channel, &attempt)?;
         let mut headers = attempt.headers;
         if channel.is_stateless() {
@@ -63,6 +65,9 @@ impl Call {
         }
         let options = RequestOptions { headers, timeout: None };
         self.conversation.level_for(&self.flight, &channel).await;
+        if self.is_cancelled.load(Ordering::Acquire) {
+            return Err(Failure::new(FailureKind::NotSent, "its caller cancelled it before it was sent"));
+        }
         let sent = channel.exchange(&self.conversation, &self.flight, message, options);
         let response = tokio::select! {
             response = sent => response?,
@@ -86,7 +91,7 @@ impl Call {
             if !meta.is_empty() {
                 bytes = splice::set_all(&bytes, &["params", "_meta"], &meta).map_err(unreadable)?;
             }
-            message = parse(bytes)?;
+            message = parse(bytes).map_err(never_sent)?;
         }
         match self.conversation.translated(&self.flight, channel, &message) {
             Ok(Onward::Forward(bytes)) => Ok(bytes),
@@ -132,6 +137,14 @@ impl Call {
         }
         let declared = core.known.mirrored(&self.upstream, tool).unwrap_or_default();
         declared.headers(args).into_iter().map(|(name, value)| (name.into(), value)).collect()
+    }
+}
+
+/// However a handshake failed, or what stands before it: nothing of the call was sent.
+fn never_sent(failure: Failure) -> Failure {
+    match failure.kind {
+        FailureKind::Connect | FailureKind::Tls | FailureKind::Spawn => failure,
+        _ => Failure { kind: FailureKind::NotSent, rpc_error: None, ..failure },
     }
 }
 

@@ -165,6 +165,60 @@ async fn a_lost_reply_is_told_as_executed_in_a_form_that_clients_with_schemas_ac
     }
 }
 
+//= G3
+#[tokio::test]
+async fn a_call_whose_session_could_not_be_opened_was_not_executed_however_the_handshake_failed() {
+    for kind in [FailureKind::Timeout, FailureKind::Status(500), FailureKind::Rpc { code: -32603, status: None }] {
+        let server = bank("2025-11-25", false);
+        let hub = hub(&server);
+        let client = client(&hub, "2025-11-25").await;
+        client.request("tools/list", json!({})).await;
+        server.dies();
+        server.comes_back();
+        *server.fails.lock() = Some(kind);
+        let told = client.call("book", json!({})).await;
+        let guard = &told["result"]["_meta"]["cofferdam/guard"];
+        assert_eq!((&guard["code"], &guard["executed"]), (&json!("upstream_unavailable"), &json!("no")), "{told}");
+        assert_eq!(sent(&server, "book"), 0);
+    }
+}
+
+//= S-23
+//= G3
+#[tokio::test]
+async fn a_call_that_is_cancelled_while_its_session_is_opened_is_never_sent() {
+    use std::sync::atomic::Ordering;
+    let server = bank("2025-11-25", false);
+    let hub = hub(&server);
+    let client = client(&hub, "2025-11-25").await;
+    client.request("tools/list", json!({})).await;
+    server.dies();
+    server.comes_back();
+    server.is_hanging.store(true, Ordering::Release);
+    let params = json!({ "name": "book", "arguments": {} });
+    let call = response(client.start(json!(7), "tools/call", params));
+    let cancel = async {
+        // The answer comes at once, and says that it may have been sent.
+        tokio::task::yield_now().await;
+        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 7 } }));
+    };
+    let (told, ()) = tokio::join!(call, cancel);
+    let step = told["result"]["_meta"]["cofferdam/guard"]["step"].clone();
+    server.is_hanging.store(false, Ordering::Release);
+    server.goes_on.notify_one();
+    let known = async {
+        loop {
+            let status = client.call("cofferdam__status", json!({ "step": step })).await;
+            if status["result"]["content"][0]["text"] == "no" {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    within(known).await;
+    assert_eq!(sent(&server, "book"), 0, "{told}");
+}
+
 #[tokio::test]
 async fn a_question_of_a_stateless_upstream_is_one_step_in_legs() {
     let server = Server::new(STATELESS, json!({ "tools": {} }), |_, message| async move {

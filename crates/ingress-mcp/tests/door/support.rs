@@ -64,6 +64,10 @@ pub struct Server {
     life: AtomicUsize,
     /// Opening hangs.
     pub is_hanging: AtomicBool,
+    /// Lets one opening that hangs go on.
+    pub goes_on: Notify,
+    /// How opening fails.
+    pub fails: Mutex<Option<FailureKind>>,
     pub opened: AtomicUsize,
     pub closed: AtomicUsize,
     /// All that was received, byte for byte.
@@ -97,6 +101,8 @@ impl Server {
             is_dead: AtomicBool::new(false),
             life: AtomicUsize::new(0),
             is_hanging: AtomicBool::new(false),
+            goes_on: Notify::new(),
+            fails: Mutex::default(),
             opened: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
             received: Mutex::default(),
@@ -232,7 +238,10 @@ impl Upstreams for Servers {
         let server = found.map(|(_, server)| Arc::clone(server)).expect("a known upstream");
         Box::pin(async move {
             if server.is_hanging.load(Ordering::Acquire) {
-                std::future::pending::<()>().await;
+                server.goes_on.notified().await;
+            }
+            if let Some(kind) = *server.fails.lock() {
+                return Err(Failure::new(kind, "the handshake failed"));
             }
             if server.is_dead.load(Ordering::Acquire) {
                 return Err(Failure::new(FailureKind::Connect, "connection refused"));
