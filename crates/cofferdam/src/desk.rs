@@ -4,7 +4,7 @@ mod at_rest;
 
 use crate::client::Client;
 use crate::exit::{Exit, Failed};
-use crate::place::Place;
+use crate::place::{self, Place};
 use admin::{Act, wire};
 use journal::Sqlite;
 use std::path::{Path, PathBuf};
@@ -33,10 +33,7 @@ impl Desk {
             let hint = "no gateway answers there; does it run, and is this its operator's side (policy: admin)?";
             return Err(Failed::new(Exit::NothingThere, format!("ask the gateway at {}: {hint}", place.admin)));
         }
-        let journal = Sqlite::open_readonly(&place.journal).map_err(|error| {
-            let hint = "no gateway answers, and the journal cannot be read (name it with --journal or --config)";
-            Failed::new(Exit::NothingThere, format!("look at {}: {hint}: {error}", place.journal.display()))
-        })?;
+        let journal = Sqlite::open_readonly(&place.journal).map_err(|error| unreadable(&place.journal, &error))?;
         Ok(Self::AtRest(AtRest { place: place.journal.clone(), journal }))
     }
 
@@ -88,6 +85,17 @@ impl Desk {
             Self::AtRest(rest) => Ok(admin::backup(&*rest.journal, to)?),
         }
     }
+}
+
+/// A journal that is there and is none is another trouble than one that is not there.
+fn unreadable(journal: &Path, error: &journal::Error) -> Failed {
+    let file = if journal.is_dir() { journal.join(place::JOURNAL_NAME) } else { journal.to_owned() };
+    let (exit, hint) = if file.exists() {
+        (Exit::Wrong, "no gateway answers, and the journal cannot be read; put a backup in its place, or move it away")
+    } else {
+        (Exit::NothingThere, "no gateway answers, and no journal is there (name it with --journal or --config)")
+    };
+    Failed::new(exit, format!("look at {}: {hint}: {error}", journal.display()))
 }
 
 fn found<T>(answer: Result<T, Failed>) -> Result<Option<T>, Failed> {

@@ -6,6 +6,7 @@ use policy::{Admin, Policy, Secret};
 use std::path::{Path, PathBuf};
 
 pub const POLICY_FILE: &str = "cofferdam.yaml";
+pub const JOURNAL_NAME: &str = "journal.db";
 pub const SOCKET_NAME: &str = "admin.sock";
 const TOKEN_VARIABLE: &str = "COFFERDAM_ADMIN_TOKEN";
 /// Bytes of a policy file.

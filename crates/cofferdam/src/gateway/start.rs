@@ -38,7 +38,15 @@ pub async fn journal(path: &Path, policy: &Policy) -> Result<Arc<Sqlite>, Failed
     let options = Options { durability, ..Options::default() };
     let place = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || Sqlite::open(&place, options)).await;
-    let journal = opened.map_err(|error| Failed::because("open the journal", error))??;
+    let opened = opened.map_err(|error| Failed::because("open the journal", error))?;
+    let journal = opened.map_err(|error| match error {
+        journal::Error::Open(why) => {
+            let what = format!("open the journal in {}", path.display());
+            let hint = "if it is damaged, put a backup in its place (see docs/operating.md)";
+            Failed::because(&what, format!("{why}; {hint}"))
+        }
+        other => other.into(),
+    })?;
     let start = journal.start();
     for note in &start.notes {
         tracing::info!(journal = %path.display(), "{note}");

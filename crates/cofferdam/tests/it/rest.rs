@@ -119,6 +119,22 @@ fn a_person_may_allow_one_more_execution_of_what_is_done() -> Tested {
 }
 
 #[test]
+fn a_journal_that_is_none_is_found_wrong_and_not_missing() -> Tested {
+    let desk = Desk::new()?;
+    journal(&desk.path(".cofferdam"))?;
+    for rest in ["journal.db-wal", "journal.db-shm"] {
+        std::fs::remove_file(desk.path(".cofferdam").join(rest)).ok();
+    }
+    desk.write(".cofferdam/journal.db", "somebody's notes, longer than a header would be of a database file")?;
+    for (args, code) in [(&["doctor"][..], 3), (&["runs"], 3), (&["up", "--listen", "127.0.0.1:0"], 1)] {
+        let said = desk.run(args)?;
+        assert_eq!(said.code, Some(code), "{said:?}");
+        assert!(said.err.contains(".cofferdam") && said.err.contains("backup in its place"), "{said:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn an_act_and_a_reason_are_demanded() -> Tested {
     let desk = Desk::new()?;
     journal(&desk.path(".cofferdam"))?;
