@@ -43,6 +43,17 @@ impl Out {
         writeln!(io::stderr().lock(), "{text}").ok();
     }
 
+    /// Says why a policy starts nothing.
+    pub fn refused(self, problems: &policy::Problems) {
+        if self.json {
+            let value =
+                serde_json::json!({ "error": "read the policy", "problems": problems, "exit": Exit::Wrong as u8 });
+            self.note(&value.to_string());
+        } else {
+            self.note(problems.render().trim_end());
+        }
+    }
+
     /// Says why a command failed and gives its exit code.
     pub fn failed(self, failed: &Failed) -> Exit {
         if failed.is_broken_pipe() {

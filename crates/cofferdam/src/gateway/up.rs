@@ -26,7 +26,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
         Some(file) => match parse(file, wanted.listen.as_deref())? {
             Ok(policy) => (policy, None),
             Err(problems) => {
-                out.note(problems.render().trim_end());
+                out.refused(&problems);
                 return Ok(Exit::Wrong);
             }
         },

@@ -26,7 +26,7 @@ pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
     let (name, policy) = match read(&wanted)? {
         Ok(read) => read,
         Err(problems) => {
-            out.note(problems.render().trim_end());
+            out.refused(&problems);
             return Ok(Exit::Wrong);
         }
     };

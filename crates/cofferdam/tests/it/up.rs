@@ -142,6 +142,9 @@ fn a_policy_with_errors_starts_nothing() -> Tested {
     let said = desk.run(&["up", "--config", "cofferdam.yaml"])?;
     assert_eq!(said.code, Some(3), "{said:?}");
     assert!(said.err.contains("cofferdam.yaml:1:1"), "{said:?}");
+    let said = desk.run(&["up", "--config", "cofferdam.yaml", "--json"])?;
+    let told: serde_json::Value = serde_json::from_str(&said.err)?;
+    assert_eq!((&told["problems"][0]["line"], &told["exit"]), (&json!(1), &json!(3)), "{said:?}");
     assert!(!desk.path(".cofferdam").exists());
     Ok(())
 }
