@@ -168,6 +168,10 @@ impl Link for CallLink {
         self.0.channel.lock().as_ref().map_or_else(|| self.0.conversation.is_closed(), |channel| channel.is_closed())
     }
 
+    fn is_left(&self) -> bool {
+        self.0.conversation.is_closed() || self.is_closed()
+    }
+
     fn cancel(&self) {
         if self.0.is_cancelled.swap(true, Ordering::AcqRel) {
             return;

@@ -65,6 +65,11 @@ pub trait Link: Send + Sync + 'static {
     /// The session is gone: reads go through the upstream's service session instead.
     fn is_closed(&self) -> bool;
 
+    /// The caller has left for good: the session is there only for what is still under way on it.
+    fn is_left(&self) -> bool {
+        self.is_closed()
+    }
+
     /// Forward the caller's cancel once; the attempt's future still tells how it ended.
     fn cancel(&self);
 }

@@ -214,6 +214,21 @@ impl Books {
         let steps: Vec<_> = self.steps.keys().copied().collect();
         for step in steps {
             self.settle(step, jobs);
+            self.let_session_go(step, jobs);
+        }
+    }
+
+    /// A person may take for ever: until then the session, and a child with it, are held for nobody.
+    fn let_session_go(&mut self, step: StepId, jobs: &mut Jobs) {
+        let waits_for_person =
+            self.engine.step(step).is_some_and(|view| view.status().state == State::NeedsHuman && view.waiters() == 0);
+        if !waits_for_person || self.links_out(step).next().is_some() {
+            return;
+        }
+        if let Some(kept) = self.steps.get_mut(&step)
+            && kept.link.as_ref().is_some_and(|link| link.is_left())
+        {
+            jobs.links.extend(kept.link.take());
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::bench::{Bench, phases, result, stop};
 use crate::upstream::Fault;
 use bytes::Bytes;
 use runtime::{Act, Arrival, Phase, Reply, ResolveError, TaskAsk, TaskEnd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vocab::{Code, Executed, Outcome, State, StepId, Verification};
@@ -341,4 +342,19 @@ async fn an_error_of_the_protocol_in_place_of_a_tasks_result_is_unknown_and_not_
         says(&bench, &[words]);
         assert_eq!(end(&bench, step).await, (State::Resolving, Some(Outcome::Unknown)), "{words}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_client_has_left_is_not_held_for_a_step_that_waits_for_a_person() {
+    let bench = Bench::new();
+    bench.upstream.fault(Fault::Lost);
+    let (request, session) = bench.request_on("wipe", "{}");
+    let stop = stop(bench.ask(request).await);
+    assert_eq!(state(&bench, stop.step).await, (State::NeedsHuman, Some(Outcome::Unknown)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(Arc::strong_count(&session) > 1, "its client may still be there, and ask");
+    session.closed.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(Arc::strong_count(&session), 1);
+    assert_eq!(state(&bench, stop.step).await, (State::NeedsHuman, Some(Outcome::Unknown)));
 }
