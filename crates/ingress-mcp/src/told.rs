@@ -198,15 +198,14 @@ pub fn guard(stop: &Stop, run: &str) -> String {
 }
 
 /// The machine form that goes with a result of the tool's own.
-pub(crate) fn guard_released(step: StepId, run: &str, released: &Released<'_>, failed: bool) -> String {
+pub(crate) fn guard_released(step: StepId, run: &str, released: &Released<'_>, executed: Executed) -> String {
     let mut out = Fields::default();
     let code = released.replayed.then_some(Code::DuplicateSuppressed);
     out.text("verdict", if code.is_some() { "allow_degraded" } else { "allow" });
     if let Some(code) = code {
         out.text("code", code.as_str());
     }
-    // A tool that reports an error may have done a part of it.
-    out.text("executed", if failed { Executed::Unknown } else { Executed::Yes }.as_str());
+    out.text("executed", executed.as_str());
     out.text("retryable", "never");
     if let Some(why) = released.notice {
         out.text("why", why);

@@ -5,7 +5,7 @@ use crate::edit::Edits;
 use crate::message::{quoted, scan};
 use bytes::Bytes;
 use checks::json::{Item, ItemKind};
-use vocab::{StepId, Verification};
+use vocab::{Executed, StepId, Verification};
 
 const IMITATED: [&str; 2] = ["stopped by cofferdam", "confirmed by cofferdam"];
 const IN_ITS_PLACE: &str = "[the tool imitated a notice of the gateway here]";
@@ -30,8 +30,7 @@ pub fn release(result: &Bytes, step: StepId, run: impl FnOnce() -> String, relea
         return result;
     }
     let mut edits = Edits::of(&document);
-    let failed = root.get("isError").is_some_and(|said| said.kind() == ItemKind::Bool(true));
-    let guard = guard_released(step, &run(), released, failed);
+    let guard = guard_released(step, &run(), released, executed(root));
     edits.set_under(&["_meta"], &[("cofferdam/guard", guard.as_bytes())]);
     // At the end: clients and models that read the first item read what the tool said.
     if let (Some(notice), Some(content)) = (released.notice, root.get("content"))
@@ -41,6 +40,21 @@ pub fn release(result: &Bytes, step: StepId, run: impl FnOnce() -> String, relea
         edits.push(content, line.as_bytes());
     }
     edits.apply()
+}
+
+/// What a result says of the effect.
+//= G3
+fn executed(result: Item<'_>) -> Executed {
+    let failed = result.get("isError").is_some_and(|said| said.kind() == ItemKind::Bool(true));
+    let kind = result.get("resultType").and_then(|kind| kind.text());
+    let is_task = || result.get("content").is_none() && result.get("task").is_some();
+    match kind.as_deref() {
+        Some("input_required") => Executed::No,
+        // A task may not have come to it yet, and a tool that reports an error may have done a part of it.
+        Some("task") => Executed::Unknown,
+        _ if failed || is_task() => Executed::Unknown,
+        _ => Executed::Yes,
+    }
 }
 
 //= S-06

@@ -112,6 +112,20 @@ fn a_replayed_failure_does_not_claim_that_it_was_done() {
     assert!(told.contains(r#""executed":"unknown""#) && !told.contains(r#""executed":"yes""#), "{told}");
 }
 
+//= G3
+#[test]
+fn a_replayed_question_or_task_does_not_claim_that_it_was_done() {
+    let asks = r#"{"resultType":"input_required","requestState":"s","inputRequests":{}}"#;
+    let old_task = r#"{"task":{"taskId":"t1","status":"working"}}"#;
+    let task = r#"{"resultType":"task","taskId":"t1","status":"working"}"#;
+    for (result, executed) in [(asks, "no"), (old_task, "unknown"), (task, "unknown")] {
+        let result = Bytes::from_static(result.as_bytes());
+        let told = release(&result, StepId([1; 16]), || "r".to_owned(), &released(None, true));
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.contains(&format!(r#""executed":"{executed}""#)), "{told}");
+    }
+}
+
 #[test]
 fn a_replay_says_so_behind_what_the_tool_said() {
     let result = Bytes::from_static(br#"{"content":[{"type":"text","text":"done"}],"structuredContent":{"id":1.0}}"#);
