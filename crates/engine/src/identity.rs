@@ -35,8 +35,10 @@ impl Engine {
         if let Some(step) = self.same_request(&call) {
             return self.attach(now, call, step, None);
         }
-        // A step in memory is as new as any in the journal.
-        if self.table.by_key(&call.key).is_some() {
+        // A step in memory is as new as any in the journal. One that ran nothing is opened again, and then equal content
+        // under another key counts, of which the journal may know alone.
+        let known = self.table.by_key(&call.key).and_then(|id| self.table.get(id));
+        if known.is_some_and(|live| !live.is_void()) {
             return self.decide(now, call, NOW, Recalled::default());
         }
         if call.key_source == KeySource::Fresh
@@ -174,11 +176,7 @@ impl Engine {
                 self.replay_pending(call, id);
             }
             // It ends without having run because its own caller left, which says nothing about this one.
-            Phase::Closing
-                if live.status.told == Some(Code::Cancelled) && live.status.outcome == Some(Outcome::NotExecuted) =>
-            {
-                self.defer(now, admitted, id);
-            }
+            Phase::Closing if live.is_abandoned() => self.defer(now, admitted, id),
             _ => self.attach(now, admitted.call, id, None),
         }
         self.try_forget(id);

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use policy::ToolRules;
 use vocab::{
-    Bytes, CallId, Cause, Delivered, Hash, Instant, Outcome, State, StepId, StepIntent, StepRow, StepStatus,
+    Bytes, CallId, Cause, Code, Delivered, Hash, Instant, Outcome, State, StepId, StepIntent, StepRow, StepStatus,
     Verification,
 };
 
@@ -251,6 +251,11 @@ impl Live {
             && matches!(self.status.outcome, Some(Outcome::NotExecuted | Outcome::Refused))
             && !self.is_continued()
             && !self.expired
+    }
+
+    /// It had no effect because its own caller left, which says nothing about another one.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.status.told == Some(Code::Cancelled) && self.status.outcome == Some(Outcome::NotExecuted)
     }
 
     /// Had its answer arrived when the call was made that began this look-up?

@@ -73,6 +73,10 @@ impl Engine {
         if let Some(live) = twins().find(|live| live.is_unknown()) {
             return Twin::Resolve(live.id());
         }
+        // It ends without having run, and its own key may open it again at once: what is said now would be untrue.
+        if let Some(live) = twins().find(|live| matches!(live.phase, Phase::Closing) && live.is_abandoned()) {
+            return Twin::Resolve(live.id());
+        }
         let until = |live: &Live| live.status.closed_at.unwrap_or(live.intent.created_at);
         let recent = |live: &&Live| !live.is_settled() || until(live) >= since;
         twins().filter(recent).find_map(|live| meaning(call, asked, live)).unwrap_or(Twin::Run)

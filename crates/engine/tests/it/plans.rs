@@ -388,3 +388,26 @@ fn two_thirds_of_the_tools_of_the_plans_can_be_read_back() {
     assert_eq!(readable, usize::from(TAGS) * 2 / 3);
     assert!((0..TAGS).all(|tag| Arc::strong_count(&ask(tag).rules) == 1));
 }
+
+//= S-23
+#[test]
+fn what_ran_under_another_key_meanwhile_is_found_before_a_step_is_opened_again() {
+    let ask = |named| Op::Ask { tag: 1, named, doubled: false, patience: 1 };
+    let lost = [Op::Leave(0, false), Op::Commit];
+    let end = [Op::Effect(0), Op::End(0, End::Done), Op::Read(0, Look::Now), Op::Leave(65, false), Op::Commit];
+    let plan = [
+        // Its time is up before it is sent.
+        &[ask(true), Op::Pass(1000), Op::Commit, ask(false), ask(false), Op::Commit, ask(false)][..],
+        &lost,
+        &end,
+        &[ask(true), ask(false), Op::Commit, Op::Effect(0)],
+    ];
+    run(&plan.concat(), true, false);
+}
+
+//= G3
+#[test]
+fn nobody_is_told_no_of_a_step_that_is_opened_again() {
+    let ask = |named| Op::Ask { tag: 3, named, doubled: false, patience: 1 };
+    run(&[ask(true), Op::Leave(0, false), Op::Commit, ask(true), ask(false)], true, false);
+}
