@@ -158,7 +158,8 @@ fn questions(config: &Config, options: &ConnectOptions) -> VecDeque<Question> {
     };
     let first = config.known.only().unwrap_or(callers);
     // Servers of the session era may be silent before a handshake. The other way round silence is not to be expected.
-    let limit = (first == Era::Stateless).then(|| config.connect_timeout / 3);
+    // Longer than reaching the server may take (a third), or its failure to be reached would be taken for silence.
+    let limit = (first == Era::Stateless).then(|| config.connect_timeout / 2);
     let first = Question { era: first, named: None, limit };
     VecDeque::from([first, Question { era: first.era.other(), named: None, limit: None }])
 }
