@@ -129,7 +129,7 @@ impl Report {
                 .collect::<Vec<_>>()
         };
         columns(&mut text, &ledger(alone), &ledger(guarded));
-        text += &format!("\nThe shop, the agent and the calls were real, over MCP; it took {:.1} s.\n", self.seconds);
+        text += &format!("\nThe shop, the agent and the calls were real, over MCP; it took {:.2} s.\n", self.seconds);
         text
     }
 }
