@@ -60,8 +60,17 @@ stage_foreign() {
   if [ -f e2e/install.sh ]; then bash e2e/install.sh; fi
 }
 
+# The same build with named points at which it ends as a crash would. It comes before the release, which takes its place.
+stage_failpoints() {
+  cargo build --release --locked --quiet --package cofferdam --features failpoints
+  install -D "$(release_binary)" "$(failpoints_binary)"
+}
+
+failpoints_binary() { printf '%s/failpoints/release/cofferdam' "${CARGO_TARGET_DIR:-$PWD/target}"; }
+
 stage_e2e() {
-  COFFERDAM_BIN=$(release_binary) COFFERDAM_E2E_REQUIRE=all cargo test --package e2e --locked
+  COFFERDAM_BIN=$(release_binary) COFFERDAM_FAILPOINTS_BIN=$(failpoints_binary) COFFERDAM_E2E_REQUIRE=all \
+    cargo test --package e2e --locked
 }
 
 stage_tidy() { cargo test --package xtask --locked --quiet; }
