@@ -82,7 +82,7 @@ impl Engine {
         let is_same = live.intent.fingerprint == call.fingerprint
             && live.intent.content == call.content
             && live.intent.scope == call.scope;
-        (is_same && !live.is_settled()).then(|| live.id())
+        (is_same && !live.is_settled() && !live.ends_for_its_caller()).then(|| live.id())
     }
 
     pub(crate) fn recalled(&mut self, now: Instant, id: CallId, recalled: Recalled) {

@@ -236,6 +236,13 @@ impl Live {
         matches!(self.phase, Phase::Resolving(_) | Phase::NeedsHuman)
     }
 
+    /// It is being closed without having run, because its own caller left: that says nothing about whoever comes now.
+    pub(crate) fn ends_for_its_caller(&self) -> bool {
+        matches!(self.phase, Phase::Closing)
+            && self.status.told == Some(Code::Cancelled)
+            && self.status.outcome == Some(Outcome::NotExecuted)
+    }
+
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Settled)
     }

@@ -411,3 +411,19 @@ fn nobody_is_told_no_of_a_step_that_is_opened_again() {
     let ask = |named| Op::Ask { tag: 3, named, doubled: false, patience: 1 };
     run(&[ask(true), Op::Leave(0, false), Op::Commit, ask(true), ask(false)], true, false);
 }
+
+//= G3
+#[test]
+fn a_request_that_is_delivered_twice_does_not_join_a_step_that_ends_unsent() {
+    let ask = |named, doubled| Op::Ask { tag: 1, named, doubled, patience: 1 };
+    let plan = [
+        ask(true, false),
+        Op::Leave(0, false),
+        Op::Commit,
+        ask(false, true),
+        ask(false, false),
+        Op::Leave(43, false),
+        ask(true, false),
+    ];
+    run(&plan, true, false);
+}
