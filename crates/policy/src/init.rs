@@ -129,7 +129,7 @@ fn write_rule(text: &mut String, upstream: &str, proposal: &Proposal, facts: &To
         if proposal.effect != Some(Effect::Read) {
             let toggles = matches!(classify::verb_and_noun(&proposal.tool), Some((classify::Verb::Toggle, _)));
             let why = if toggles {
-                "no read-back: a repeat of a toggle or counter looks like the first time"
+                "no read-back: no reader shows its one value, so that a change could be told from none"
             } else {
                 "no read-back found: after a lost reply a person is asked"
             };

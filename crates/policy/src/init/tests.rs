@@ -127,7 +127,7 @@ fn what_is_written_is_accepted_and_says_what_was_proposed() {
               absent: 'found(read, args) == found(pre, args) && same_count(read, pre)'
           - match: "shop.toggle_light"
             effect: write # by its name
-            # no read-back: a repeat of a toggle or counter looks like the first time
+            # no read-back: no reader shows its one value, so that a change could be told from none
           - match: "shop.frobnicate"
             # effect: write # nothing says what it does: treated as destructive until you say
             # no read-back found: after a lost reply a person is asked

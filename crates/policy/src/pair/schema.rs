@@ -118,6 +118,33 @@ fn scalars(schema: &Value) -> Vec<String> {
     members.map(|(name, _)| name.clone()).take(MEMBERS_MAX).collect()
 }
 
+/// The one number or truth value that a flat record surely shows beside what addresses it; `None` when it shows anything
+/// else, or when its name speaks of time or versions, which move by themselves.
+pub(super) fn only_value(schema: &Value, addressed: &[&Member]) -> Option<String> {
+    const MOVING: [&str; 12] = [
+        "at",
+        "time",
+        "timestamp",
+        "date",
+        "updated",
+        "modified",
+        "seen",
+        "version",
+        "revision",
+        "seq",
+        "uptime",
+        "age",
+    ];
+    let required = schema.get("required").and_then(Value::as_array)?;
+    let members = schema.get("properties").and_then(Value::as_object)?;
+    let mut others = members.iter().filter(|(name, _)| !addressed.iter().any(|one| one.name == **name));
+    let (name, property) = others.next().filter(|_| others.next().is_none())?;
+    let is_value = matches!(kind(property), Type::Number | Type::Truth);
+    let is_sure = required.iter().any(|one| one.as_str() == Some(name));
+    let is_moving = words(name).iter().any(|word| MOVING.contains(&word.as_str()));
+    (is_value && is_sure && !is_moving).then(|| name.clone())
+}
+
 /// The names of all scalar members of all objects in an output schema; `None` when it tells none.
 pub(super) fn output_members(schema: Option<&Value>) -> Option<BTreeSet<String>> {
     let root = schema?;

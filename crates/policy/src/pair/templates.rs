@@ -1,6 +1,6 @@
 //! The expressions of a proposed read-back, by what the tool does and what the reader shows.
 
-use super::schema::{Member, Shape, output_members};
+use super::schema::{Member, Shape, only_value, output_members};
 use super::{Closeness, Kind, ReadProposal};
 use crate::classify::{Verb, words};
 use crate::tools::ToolFacts;
@@ -8,6 +8,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use serde_json::Value;
 
 /// Arguments that are about the call and not about the record.
 const ABOUT_THE_CALL: [&str; 14] = [
@@ -52,7 +53,8 @@ pub(super) fn apply(
             (3, "gone(read)".to_string(), "!gone(read) && same(read, pre)".to_string())
         }
         Verb::Delete => unlisted(writer, shown.as_ref())?,
-        // What it leaves behind depends on what was there: a repeat looks like the first time.
+        // What it leaves behind depends on what was there, so that only a change against that can be seen.
+        Verb::Toggle if one && closeness == Closeness::Same => changed(reader.output_schema.as_ref(), &addressed)?,
         Verb::Toggle | Verb::Read => return None,
     };
     Some((fit, ReadProposal { read: reader.name.clone(), args, expect, absent }))
@@ -96,6 +98,14 @@ fn source_of<'a>(writer: &'a Shape, wanted: &Member) -> Option<&'a Member> {
         name.last().map(String::as_str) == Some("id") && (name.len() == 1 || wanted_words.len() == 1)
     });
     ids.next().filter(|_| ids.next().is_none())
+}
+
+/// A counter or a switch: its one value is another than before. Inferred, like all that compares with what was before:
+/// it counts only while no other step of ours may explain it.
+fn changed(schema: Option<&Value>, addressed: &[&Member]) -> Option<(u32, String, String)> {
+    let value = only_value(schema?, addressed)?;
+    let (now, before) = (access("read", &value), access("pre", &value));
+    Some((2, format!("{now} != {before}"), format!("{now} == {before}")))
 }
 
 /// One record that the arguments name: it shows the rest of them.

@@ -247,3 +247,27 @@ fn a_name_with_quotes_stays_inside_its_text() {
         assert!(readback.args.contains("\\\""), "{}", readback.args);
     }
 }
+
+#[test]
+fn a_counter_or_switch_that_shows_one_value_is_compared_with_what_it_was() {
+    let shows = |members: Value| {
+        let required = members.as_object().map(|members| members.keys().cloned().collect::<Vec<_>>());
+        Some(json!({ "type": "object", "properties": members, "required": required }))
+    };
+    let number = || json!({ "type": "integer" });
+    let counter = shows(json!({ "name": { "type": "string" }, "value": number() }));
+    let switch = shows(json!({ "name": { "type": "string" }, "on": { "type": "boolean" } }));
+    let told_of =
+        |writer: &str, reader: &str, output: Option<Value>| told(&[tool(writer), tool_showing(reader, output)]);
+    let counted = told_of("increment_counter(name, by?:integer)", "get_counter(name)", counter);
+    assert!(counted.contains("+ read.value != pre.value\n    - read.value == pre.value"), "{counted}");
+    let turned = told_of("toggle_switch(name)", "get_switch(name)", switch);
+    assert!(turned.contains("+ read.on != pre.on\n    - read.on == pre.on"), "{turned}");
+    // What moves by itself, what shows more than one thing, and what shows nobody knows what, says nothing.
+    let moving = shows(json!({ "name": { "type": "string" }, "updated_at": number() }));
+    let more = shows(json!({ "name": { "type": "string" }, "value": number(), "reads": number() }));
+    for unclear in [moving, more, None] {
+        let text = told_of("toggle_switch(name)", "get_switch(name)", unclear);
+        assert!(!text.contains("pre"), "{text}");
+    }
+}
