@@ -1,11 +1,13 @@
 //! The operator's Unix socket: for its owner only from the first moment, and a stale one is replaced.
 
 use rustix::fs::{Mode, fchmod};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind as bind_to, listen, socket};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, listen, socket_with};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
 
 const WAITING_MAX: i32 = 64;
@@ -31,7 +33,10 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     let failed = |source: io::Error| SocketError::Io { path: path.to_owned(), source };
     clear(path)?;
     let address = SocketAddrUnix::new(path).map_err(|_| SocketError::TooLong(path.to_owned()))?;
-    let owned = socket(AddressFamily::UNIX, SocketType::STREAM, None).map_err(|error| failed(error.into()))?;
+    // Not for the children that a gateway starts: they would answer at it after its end, and could take its calls.
+    let owned = socket_with(AddressFamily::UNIX, SocketType::STREAM, PRIVATE, None)
+        .and_then(|owned| fcntl_setfd(&owned, FdFlags::CLOEXEC).map(|()| owned))
+        .map_err(|error| failed(error.into()))?;
     // On Linux the name takes its mode from the socket, so that there is no moment in which others can connect. Where
     // the system refuses this, the mode is set after the bind, and the directory (0700) keeps others out until then.
     fchmod(&owned, Mode::RUSR | Mode::WUSR).ok();
@@ -53,12 +58,26 @@ fn clear(path: &Path) -> Result<(), SocketError> {
     if !meta.file_type().is_socket() {
         return Err(SocketError::NoSocket(path.to_owned()));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(SocketError::InUse(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(failed),
-        Err(error) => Err(failed(error)),
+    let until = Instant::now() + LINGERS_MAX;
+    loop {
+        match UnixStream::connect(path) {
+            Ok(_) if Instant::now() < until => std::thread::sleep(LINGERS_MAX / 50),
+            Ok(_) => return Err(SocketError::InUse(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return std::fs::remove_file(path).map_err(failed);
+            }
+            Err(error) => return Err(failed(error)),
+        }
     }
 }
+
+/// A gateway that was killed while it started a child answers until that child has become its program.
+const LINGERS_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(target_os = "linux")]
+const PRIVATE: SocketFlags = SocketFlags::CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const PRIVATE: SocketFlags = SocketFlags::empty();
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +100,20 @@ mod tests {
         assert!(path.exists(), "a listener that ends leaves its name");
         let _live = bind(&path)?;
         assert!(matches!(bind(&path), Err(SocketError::InUse(_))));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_child_that_lives_on_does_not_answer_in_our_place() -> Result<(), Box<dyn std::error::Error>> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("admin.sock");
+        let listener = bind(&path)?;
+        let mut child = std::process::Command::new("sleep").arg("60").spawn()?;
+        drop(listener);
+        let again = bind(&path).map(drop);
+        child.kill()?;
+        child.wait()?;
+        assert!(again.is_ok(), "{again:?}");
         Ok(())
     }
 
