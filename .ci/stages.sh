@@ -49,6 +49,8 @@ stage_unit() { cargo test --workspace --exclude e2e --locked; }
 stage_release() {
   cargo build --release --locked --quiet --package cofferdam
   ls -l "$(release_binary)"
+  # As README says it, without naming a package.
+  cargo run --release --locked --quiet -- --version
 }
 
 release_binary() { printf '%s/release/cofferdam' "${CARGO_TARGET_DIR:-$PWD/target}"; }
