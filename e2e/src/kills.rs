@@ -39,6 +39,8 @@ pub struct Campaign {
 const PAUSE_MAX_MS: usize = 140;
 /// A named point that is never passed leaves the process alive.
 const POINT_WAIT: Duration = Duration::from_secs(8);
+/// How long a point that was not yet passed is tried for.
+const POINT_PATIENCE: Duration = Duration::from_secs(180);
 const POINT_ASK: Duration = Duration::from_millis(5);
 const AGENTS: usize = 4;
 
@@ -79,15 +81,24 @@ impl Campaign {
         Ok(())
     }
 
-    /// Ends the process at a named point, as often as it is passed; says how often that was of `count` times.
+    /// Ends the process at a named point, up to `count` times; says how often.
+    ///
+    /// Whether a point is passed soon is chance: a probe, say, needs a call that the kill before it cut in two. So each
+    /// attempt lets the agents work first, and attempts go on until the first hit, at most
+    /// for [`POINT_PATIENCE`].
     ///
     /// # Errors
     /// The gateway does not come back.
     pub async fn kill_at(&mut self, point: &str, count: usize) -> Result<usize> {
         let mut hits = 0;
-        for _ in 0..count {
+        let first = std::time::Instant::now();
+        let mut attempts = 0;
+        while hits < count && (attempts < count || (hits == 0 && first.elapsed() < POINT_PATIENCE)) {
+            attempts += 1;
+            let pause = Duration::from_millis(self.random.below(PAUSE_MAX_MS) as u64);
+            tokio::time::sleep(pause).await;
             self.gateway.kill().await?;
-            let nth = 1 + self.random.below(4);
+            let nth = if attempts > count { 1 } else { 1 + self.random.below(4) };
             self.gateway.spawn(&[("COFFERDAM_FAILPOINT", &format!("{point}:{nth}"))])?;
             let began = std::time::Instant::now();
             while self.gateway.exited()?.is_none() && began.elapsed() < POINT_WAIT {
