@@ -152,6 +152,7 @@ impl Live {
             args: call.args.clone(),
             upstream_key,
             preimage: None,
+            undo: None,
             created_at: now,
         });
         Self {

@@ -125,6 +125,7 @@ pub(crate) fn row(note: &ReadNote) -> StepRow {
         args: Bytes::new(),
         upstream_key: None,
         preimage: None,
+        undo: None,
         created_at: note.at,
     };
     let closed_at = note.at + std::time::Duration::from_micros(u64::from(note.took_micros));

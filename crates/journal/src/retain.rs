@@ -48,6 +48,7 @@ pub(crate) fn tombstone(row: &StepRow) -> StepRow {
         args: Bytes::new(),
         upstream_key: None,
         preimage: None,
+        undo: None,
         ..StepIntent::clone(&row.intent)
     };
     let mut status = row.status.clone();

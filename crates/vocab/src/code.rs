@@ -65,6 +65,10 @@ codes! {
     UpstreamUnavailable "upstream_unavailable" No After,
     /// Too much is waiting.
     Overloaded "overloaded" No After,
+    /// What was there before could not be read, and without it this destructive call could not be undone.
+    PreimageUnavailable "preimage_unavailable" No After,
+    /// The world no longer shows what the step wrote, so that undoing it would overwrite somebody else's change.
+    RollbackConflict "rollback_conflict" No AfterChange,
     /// The journal cannot be written: mutations stop.
     JournalUnavailable "journal_unavailable" No After,
     /// The caller's deadline had passed before anything was sent.

@@ -19,7 +19,9 @@ pub use code::{Code, Retryable};
 pub use effect::{Effect, EffectSource};
 pub use failure::{Failure, FailureKind};
 pub use id::{CallId, Epoch, Hash, KeySource, Lsn, Name, RunId, StepId};
-pub use outcome::{Cause, Delivered, EvidenceClass, Executed, Outcome, State, Unverified, Verification};
+pub use outcome::{
+    Cause, Delivered, EvidenceClass, Executed, Outcome, RollbackStatus, State, Unverified, Verification,
+};
 pub use record::{Event, EventKind, ReadNote, Record, StepIntent, StepRow, StepStatus};
 pub use time::Instant;
 

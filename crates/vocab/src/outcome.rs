@@ -178,6 +178,30 @@ words! {
 }
 
 words! {
+    /// How far a change has been taken back. The order is from best to worst: of several the worst stands.
+    RollbackStatus {
+        /// It had no effect, with evidence: there is nothing to take back.
+        NotNeeded = 1 "not_needed",
+        /// It was taken back, and a read of the world shows it.
+        RevertedVerified = 2 "reverted_verified",
+        /// The upstream says that it was taken back; nobody has read it back.
+        RevertedUnverified = 3 "reverted_unverified",
+        /// It can be taken back, and nobody has done it.
+        NotAttempted = 4 "not_attempted",
+        /// The world shows neither the change nor what was there before it.
+        PartiallyReverted = 5 "partially_reverted",
+        /// Somebody else has changed the same thing since: taking it back would overwrite that.
+        Conflict = 6 "conflict",
+        /// There is no way back.
+        NotRevertible = 7 "not_revertible",
+        /// Taking it back was tried and failed.
+        RevertFailed = 8 "revert_failed",
+        /// The change, or taking it back, may have happened.
+        Unknown = 9 "unknown",
+    }
+}
+
+words! {
     /// Why a mutation's state was not confirmed.
     Unverified {
         /// Policy names no read-back for the tool.

@@ -38,6 +38,8 @@ pub struct StepIntent {
     pub upstream_key: Option<Name>,
     /// What the world showed before (`None`: not read).
     pub preimage: Option<Bytes>,
+    /// How it is to be undone, as the policy said when it began; of a compensation, what it undoes (`policy::undo`).
+    pub undo: Option<Bytes>,
     pub created_at: Instant,
 }
 
@@ -128,10 +130,12 @@ pub enum EventKind {
     /// The caller left, or cancelled.
     CallerLeft = 18,
     Task = 19,
+    /// What became of an attempt to undo it.
+    Compensation = 20,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Intent,
         Self::Dispatched,
         Self::Receipt,
@@ -151,6 +155,7 @@ impl EventKind {
         Self::Recovered,
         Self::CallerLeft,
         Self::Task,
+        Self::Compensation,
     ];
 
     pub const fn number(self) -> u8 {
@@ -182,6 +187,7 @@ impl EventKind {
             Self::Recovered => "recovered",
             Self::CallerLeft => "caller_left",
             Self::Task => "task",
+            Self::Compensation => "compensation",
         }
     }
 }

@@ -76,6 +76,7 @@ fn desk() -> Arc<Desk> {
         args: Bytes::from_static(br#"{"order_id":7,"card":"4111-s3cret"}"#),
         upstream_key: None,
         preimage: None,
+        undo: None,
         created_at: Instant::from_micros(1_800_000_000_000_000),
     };
     let event = Event {

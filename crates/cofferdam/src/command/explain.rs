@@ -50,6 +50,8 @@ const fn page(code: Code) -> &'static str {
         Code::NotApplied => include_str!("../../../../docs/errors/not_applied.md"),
         Code::UpstreamUnavailable => include_str!("../../../../docs/errors/upstream_unavailable.md"),
         Code::Overloaded => include_str!("../../../../docs/errors/overloaded.md"),
+        Code::PreimageUnavailable => include_str!("../../../../docs/errors/preimage_unavailable.md"),
+        Code::RollbackConflict => include_str!("../../../../docs/errors/rollback_conflict.md"),
         Code::JournalUnavailable => include_str!("../../../../docs/errors/journal_unavailable.md"),
         Code::Deadline => include_str!("../../../../docs/errors/deadline.md"),
         Code::Cancelled => include_str!("../../../../docs/errors/cancelled.md"),

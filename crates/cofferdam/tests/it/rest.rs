@@ -36,6 +36,7 @@ fn intent(step: StepId) -> Arc<StepIntent> {
         args: Bytes::from_static(br#"{"order_id":7,"card":"4111-s3cr3t"}"#),
         upstream_key: None,
         preimage: None,
+        undo: None,
         created_at: Instant::from_micros(1_800_000_000_000_000),
     })
 }

@@ -57,6 +57,7 @@ pub fn intent(number: u64) -> StepIntent {
         args: Bytes::from(format!("{{\"order\":{number}}}")),
         upstream_key: Some(Name::from("key-1")),
         preimage: Some(Bytes::from_static(b"{\"state\":\"before\"}")),
+        undo: None,
         created_at: at(number),
     }
 }

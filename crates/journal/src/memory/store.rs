@@ -282,6 +282,7 @@ fn bare(mut row: StepRow) -> StepRow {
     let intent = Arc::make_mut(&mut row.intent);
     intent.args = vocab::Bytes::new();
     intent.preimage = None;
+    intent.undo = None;
     row.result = None;
     row
 }

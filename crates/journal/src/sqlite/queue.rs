@@ -315,7 +315,10 @@ impl Queue {
 /// About what an append keeps in memory, in bytes.
 fn size(records: &[Record]) -> usize {
     let of = |record: &Record| match record {
-        Record::Insert { intent, .. } => intent.args.len() + intent.preimage.as_ref().map_or(0, |bytes| bytes.len()),
+        Record::Insert { intent, .. } => {
+            let bodies = [&intent.preimage, &intent.undo].into_iter().flatten();
+            intent.args.len() + bodies.map(|bytes| bytes.len()).sum::<usize>()
+        }
         Record::Update { result, .. } => result.as_ref().map_or(0, |bytes| bytes.len()),
         Record::Event(event) => event.detail.len(),
         Record::Read(_) => 0,

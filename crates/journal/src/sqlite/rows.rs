@@ -22,13 +22,14 @@ const STEP: &str = "seq, state, attempt, outcome, cause, verification, told, del
 pub(super) fn whole(rest: &str) -> String {
     format!(
         "SELECT {STEP}, (SELECT bytes FROM body WHERE id = seq * 4), (SELECT bytes FROM body WHERE id = seq * 4 + 1), \
-         (SELECT bytes FROM body WHERE id = seq * 4 + 2) FROM step {rest}"
+         (SELECT bytes FROM body WHERE id = seq * 4 + 2), (SELECT bytes FROM body WHERE id = seq * 4 + 3) \
+         FROM step {rest}"
     )
 }
 
 /// A query for steps without their bodies.
 pub(super) fn bare(rest: &str) -> String {
-    format!("SELECT {STEP}, NULL, NULL, NULL FROM step {rest}")
+    format!("SELECT {STEP}, NULL, NULL, NULL, NULL FROM step {rest}")
 }
 
 pub(super) fn step(row: &Row<'_>) -> Result<StepRow> {
@@ -71,10 +72,12 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow> {
         created_at: at.instant_or_none()?.unwrap_or_default(),
         args: Bytes::new(),
         preimage: None,
+        undo: None,
     };
     intent.args = at.bytes()?.unwrap_or_default();
     let result = at.bytes()?;
     intent.preimage = at.bytes()?;
+    intent.undo = at.bytes()?;
     Ok(StepRow { intent: Arc::new(intent), status, epoch, result, expired })
 }
 
@@ -123,6 +126,9 @@ pub(super) fn insert(db: &Connection, intent: &StepIntent, status: &StepStatus, 
     }
     if let Some(preimage) = &intent.preimage {
         put_body(db, Body::Preimage.of(seq), preimage)?;
+    }
+    if let Some(undo) = &intent.undo {
+        put_body(db, Body::Undo.of(seq), undo)?;
     }
     Ok(Some(seq))
 }

@@ -66,6 +66,7 @@ pub(super) enum Body {
     Args = 0,
     Result = 1,
     Preimage = 2,
+    Undo = 3,
 }
 
 impl Body {

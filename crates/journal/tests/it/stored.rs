@@ -39,7 +39,10 @@ prop_compose! {
     fn intent()(
         key in hash(), fingerprint in hash(), content in hash(), scope in hash(), policy in hash(),
         names in (name(), name(), name(), name()),
-        maybe in (prop::option::of(name()), prop::option::of(name()), prop::option::of(bytes())),
+        maybe in (
+            prop::option::of(name()), prop::option::of(name()), prop::option::of(bytes()),
+            prop::option::of(bytes()),
+        ),
         key_source in of(&[KeySource::Fresh, KeySource::Position, KeySource::ModelCall, KeySource::Explicit]),
         effect in of(&[Effect::Read, Effect::Idempotent, Effect::Keyed, Effect::Write, Effect::Destructive]),
         effect_source in of(&[
@@ -49,11 +52,11 @@ prop_compose! {
         step: [u8; 16], run: [u8; 16], generation: u32, args in bytes(), created_at in instant(),
     ) -> StepIntent {
         let (tenant, principal, upstream, tool) = names;
-        let (lane, upstream_key, preimage) = maybe;
+        let (lane, upstream_key, preimage, undo) = maybe;
         StepIntent {
             step: StepId(step), key, generation, key_source, fingerprint, content, scope, tenant, principal,
             run: RunId(run), upstream, tool, effect, effect_source, policy, lane, args, upstream_key, preimage,
-            created_at,
+            undo, created_at,
         }
     }
 }
