@@ -3,7 +3,6 @@
 mod key;
 
 use crate::api::{CallError, Request};
-use crate::ids::Ids;
 use crate::legs::Legs;
 use crate::settings::Settings;
 use crate::tools::Tool;
@@ -16,7 +15,7 @@ use policy::{Identity, KeyPlacement, Policy, RulesFor, ToolRules};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use vocab::{CallId, Hash, Instant, Name};
+use vocab::{CallId, Hash, Instant, Name, StepId};
 
 /// The share of a step's time that is left when its caller is told: 5 s of a minute.
 const EARLIER: u32 = 12;
@@ -44,7 +43,7 @@ struct Arguments {
 //= S-17
 //= S-26
 //= G7
-pub(crate) fn admit(with: &With<'_>, request: &Request, call: CallId) -> Result<engine::Call, CallError> {
+pub(crate) fn admit(with: &With<'_>, request: &Request, call: CallId, step: StepId) -> Result<engine::Call, CallError> {
     let arguments = with.tool.with_rules(with.policy, |rules| read(with, &request.args, rules))?;
     let Arguments { rules, value, finding, .. } = arguments;
     let fingerprint = arguments.fingerprint;
@@ -55,7 +54,6 @@ pub(crate) fn admit(with: &With<'_>, request: &Request, call: CallId) -> Result<
         tool: &request.tool,
     };
     let run = identity::run_id(&request.tenant, &request.principal, &request.run.name);
-    let step = Ids::step();
     let own = rules.client_key(&value);
     let (named, doubt) = key::of(with, &owner, request, run, step, own, &fingerprint);
     let within = if request.run.explicit { Within::Run(run) } else { Within::Client(&request.run.client) };

@@ -25,23 +25,32 @@ pub(crate) struct Send {
     pub(crate) link: Arc<dyn Link>,
 }
 
-impl Send {
-    /// What goes out. The caller's message is changed only where policy places a key.
-    //= G2
-    pub(crate) fn attempt(&self) -> Result<Attempt, Failure> {
-        let mut attempt = Attempt { number: self.number, ..Attempt::default() };
-        let (Some(placement), Some(key)) = (&self.rules.key, &self.upstream_key) else { return Ok(attempt) };
-        match placement {
-            KeyPlacement::Argument(name) => {
-                let value = json::quote(key);
-                let args = splice::set(&self.intent.args, &[name], &value);
-                // It was an object when it was admitted.
-                attempt.args = Some(args.map_err(|error| Failure::new(FailureKind::NotSent, error.to_string()))?);
-            }
-            KeyPlacement::Meta(name) => attempt.meta.push((name.clone(), json::quote(key).into())),
-            KeyPlacement::Header(name) => attempt.headers.push((name.clone(), key.to_string())),
+/// What goes out. The caller's message is changed only where policy places a key.
+//= G2
+pub(crate) fn placed(
+    number: u32,
+    intent: &StepIntent,
+    rules: &ToolRules,
+    upstream_key: Option<&Name>,
+) -> Result<Attempt, Failure> {
+    let mut attempt = Attempt { number, ..Attempt::default() };
+    let (Some(placement), Some(key)) = (&rules.key, upstream_key) else { return Ok(attempt) };
+    match placement {
+        KeyPlacement::Argument(name) => {
+            let value = json::quote(key);
+            let args = splice::set(&intent.args, &[name], &value);
+            // It was an object when it was admitted.
+            attempt.args = Some(args.map_err(|error| Failure::new(FailureKind::NotSent, error.to_string()))?);
         }
-        Ok(attempt)
+        KeyPlacement::Meta(name) => attempt.meta.push((name.clone(), json::quote(key).into())),
+        KeyPlacement::Header(name) => attempt.headers.push((name.clone(), key.to_string())),
+    }
+    Ok(attempt)
+}
+
+impl Send {
+    pub(crate) fn attempt(&self) -> Result<Attempt, Failure> {
+        placed(self.number, &self.intent, &self.rules, self.upstream_key.as_ref())
     }
 
     /// How the end of this attempt is told to the engine.

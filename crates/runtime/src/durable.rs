@@ -81,6 +81,14 @@ pub(crate) const fn refusal(error: &Error) -> NotDurable {
     }
 }
 
+/// What the end of an append tells the engine.
+pub(crate) fn ended(Durable { ticket, result }: &Durable) -> Input {
+    match result {
+        Ok(_) => Input::Durable { ticket: *ticket },
+        Err(error) => Input::NotDurable { ticket: *ticket, why: refusal(error) },
+    }
+}
+
 impl Shell {
     /// Queues records. An error is the engine's to act on when somebody waits; else it costs a note.
     pub(crate) fn append(&self, records: Vec<Record>, ticket: Option<u64>) -> Result<(), Error> {
@@ -103,14 +111,11 @@ impl Shell {
         self.tasks.spawn_on(going_on, &self.handle);
     }
 
-    fn ended(&self, Durable { ticket, result }: Durable) -> Input {
-        match result {
-            Ok(_) => Input::Durable { ticket },
-            Err(error) => {
-                self.troubled(&error);
-                Input::NotDurable { ticket, why: refusal(&error) }
-            }
+    fn ended(&self, done: Durable) -> Input {
+        if let Err(error) = &done.result {
+            self.troubled(error);
         }
+        ended(&done)
     }
 
     /// Told to operators: once where it ends the process, else now and then.

@@ -1,8 +1,9 @@
 //! A journal that was restored from an older copy proves nothing about what came after the copy: what it calls unsent
 //! may have been sent since.
 
-use journal::Start;
-use vocab::{Cause, Outcome, State, StepRow, Verification};
+use engine::{Input, Recalled};
+use journal::{Error, Start};
+use vocab::{CallId, Cause, Outcome, State, StepRow, Verification};
 
 /// Turns what an earlier process wrote as *not executed* into *unknown*, so that evidence or a person decides.
 //= G1
@@ -22,5 +23,18 @@ pub(crate) fn doubt(row: &mut StepRow, start: &Start) {
             status.closed_at = None;
         }
         _ => {}
+    }
+}
+
+/// What a look into the journal tells the engine.
+pub(crate) fn recalled(call: CallId, found: Result<journal::Recalled, Error>, start: &Start) -> Input {
+    match found {
+        Ok(journal::Recalled { mut by_key, mut by_content }) => {
+            for row in by_key.iter_mut().chain(by_content.iter_mut()) {
+                doubt(row, start);
+            }
+            Input::Recalled { call, recalled: Box::new(Recalled { by_key, by_content }) }
+        }
+        Err(_) => Input::RecallFailed { call },
     }
 }

@@ -16,7 +16,9 @@ mod ids;
 mod jobs;
 mod keep;
 mod legs;
+mod look;
 mod pending;
+pub mod plain;
 mod recovery;
 mod remote;
 mod report;
@@ -36,6 +38,7 @@ pub use api::{
 };
 pub use engine::{Act, TaskEnd};
 pub use health::Health;
+pub use look::Look;
 pub use pending::{Event, Pending};
 pub use resolve::ResolveError;
 pub use runtime::{Error, Runtime};

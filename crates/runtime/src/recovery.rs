@@ -2,13 +2,15 @@
 
 use crate::failpoint;
 use crate::gap;
+use crate::legs::Legs;
 use crate::shell::Shell;
+use crate::tools::Tools;
 use crate::{answer, legs};
 use engine::Input;
-use policy::ToolRules;
+use policy::{Policy, ToolRules};
 use serde_json::Value;
 use std::sync::Arc;
-use vocab::{State, StepIntent, StepRow};
+use vocab::{Instant, State, StepIntent, StepRow};
 
 /// Feeds every open step. Only those are read, however many are stored.
 pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
@@ -25,10 +27,9 @@ pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
 /// Gives one step to the engine.
 pub(crate) fn load(shell: &Arc<Shell>, mut row: StepRow) {
     gap::doubt(&mut row, shell.journal.start());
-    if row.status.state == State::AwaitingInput {
-        hand_out_again(shell, &row);
-    }
-    let rules = rules(shell, &row.intent);
+    let (policy, now) = (shell.policy.load(), shell.clock.now());
+    hand_out_again(&policy, &shell.legs, &row, now);
+    let rules = rules(&policy, &shell.tools, &row.intent);
     shell.books.lock().recovered(&row.intent);
     let (step, is_task) = (row.intent.step, row.status.state == State::RemoteTask);
     shell.feed([Input::Recovered { row: Box::new(row), rules }]);
@@ -38,21 +39,20 @@ pub(crate) fn load(shell: &Arc<Shell>, mut row: StepRow) {
 }
 
 /// What an earlier process asked for may still be brought.
-fn hand_out_again(shell: &Shell, row: &StepRow) {
-    let Some(result) = &row.result else { return };
-    let limits = answer::limits(&shell.policy.load(), &row.intent.upstream);
+pub(crate) fn hand_out_again(policy: &Policy, legs: &Legs, row: &StepRow, now: Instant) {
+    let Some(result) = row.result.as_ref().filter(|_| row.status.state == State::AwaitingInput) else { return };
+    let limits = answer::limits(policy, &row.intent.upstream);
     if let Some(state) = answer::judge(result.clone(), None, &limits).state {
-        legs::hand_out(&shell.legs, &row.intent, &result[state], shell.clock.now());
+        legs::hand_out(legs, &row.intent, &result[state], now);
     }
 }
 
 /// The rules that its tool has now. An upstream that was not asked for its tools yet has those of the file, else the
 /// worst.
-fn rules(shell: &Shell, intent: &StepIntent) -> Arc<ToolRules> {
-    let policy = shell.policy.load();
+pub(crate) fn rules(policy: &Policy, tools: &Tools, intent: &StepIntent) -> Arc<ToolRules> {
     let args: Value = serde_json::from_slice(&intent.args).unwrap_or_default();
-    match shell.tools.get(&intent.upstream, &intent.tool) {
-        Some(tool) => tool.with_rules(&policy, |rules| Arc::clone(rules.pick(&args))),
+    match tools.get(&intent.upstream, &intent.tool) {
+        Some(tool) => tool.with_rules(policy, |rules| Arc::clone(rules.pick(&args))),
         None => Arc::clone(policy.rules_unlisted(&intent.upstream, &intent.tool).pick(&args)),
     }
 }

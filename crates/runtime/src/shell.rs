@@ -18,7 +18,7 @@ use crate::slot::{self, Slot};
 use crate::tools::Tools;
 use crate::{answer, attempt, gap, told, world};
 use arc_swap::ArcSwap;
-use engine::{AnswerKind, Input, Left, Recalled, TaskEnd};
+use engine::{AnswerKind, Input, Left, TaskEnd};
 use journal::{Journal, Recall};
 use parking_lot::Mutex;
 use policy::Policy;
@@ -64,7 +64,7 @@ impl Shell {
         let policy = self.policy.load();
         let now = self.clock.now();
         let with = With { settings: &self.settings, policy: &policy, tool: &tool, legs: &self.legs, now };
-        let call = admit::admit(&with, &request, self.ids.call())?;
+        let call = admit::admit(&with, &request, self.ids.call(), Ids::step())?;
         let about = About {
             run: call.run,
             principal: request.principal.clone(),
@@ -212,18 +212,10 @@ impl Shell {
     /// In line: one or two point reads of pages that are nearly always in memory take some tens of microseconds, which
     /// another thread would take as well, and a hop to it besides (`examples/path.rs` measures a replay).
     fn recall(self: &Arc<Self>, call: CallId, recall: &Recall) {
-        let input = match self.journal.recall(recall) {
-            Ok(journal::Recalled { mut by_key, mut by_content }) => {
-                for row in by_key.iter_mut().chain(by_content.iter_mut()) {
-                    gap::doubt(row, self.journal.start());
-                }
-                Input::Recalled { call, recalled: Box::new(Recalled { by_key, by_content }) }
-            }
-            Err(error) => {
-                self.troubled(&error);
-                Input::RecallFailed { call }
-            }
-        };
-        self.feed([input]);
+        let found = self.journal.recall(recall);
+        if let Err(error) = &found {
+            self.troubled(error);
+        }
+        self.feed([gap::recalled(call, found, self.journal.start())]);
     }
 }
