@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use vocab::{Epoch, Event, Hash, Instant, Lsn, Record, RunId, State, StepId, StepRow};
+use vocab::{Epoch, Event, GuardKind, GuardRow, Hash, Instant, Lsn, Record, RunId, State, StepId, StepRow};
 
 /// Names one append that somebody waits for.
 pub type Ticket = u64;
@@ -70,6 +70,12 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Runs with the latest activity first.
     fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error>;
+
+    /// What one guard remembers under a key: a point read.
+    fn guard(&self, kind: GuardKind, key: &[u8]) -> Result<Option<GuardRow>, Error>;
+
+    /// What the guards of a kind remember, newest first, at most `limit`.
+    fn guards(&self, kind: GuardKind, limit: usize) -> Result<Vec<GuardRow>, Error>;
 
     /// Drops what `keep` no longer covers, checkpoints and returns free pages. Bounded work; call it often.
     fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error>;
@@ -148,7 +154,8 @@ pub struct RunSummary {
 pub struct Retention {
     /// Result bodies, arguments and events of closed steps.
     pub bodies: Duration,
-    /// Tombstones: never shorter than the longest key window.
+    /// Tombstones: never shorter than the longest key window. What the guards of runs and upstreams remember goes with
+    /// them; an operator's orders never go.
     pub tombstones: Duration,
     /// Notes of reads.
     pub reads: Duration,

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use vocab::{Epoch, Instant, Lsn, Record, StepId, StepRow};
+use vocab::{Epoch, GuardKind, GuardRow, Instant, Lsn, Record, StepId, StepRow};
 
 const QUEUE_MAX: usize = 65_536;
 
@@ -233,6 +233,14 @@ impl Journal for Crash {
 
     fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
         Ok(self.inner.lock().durable.runs(limit))
+    }
+
+    fn guard(&self, kind: GuardKind, key: &[u8]) -> Result<Option<GuardRow>, Error> {
+        Ok(self.inner.lock().durable.guard(kind, key))
+    }
+
+    fn guards(&self, kind: GuardKind, limit: usize) -> Result<Vec<GuardRow>, Error> {
+        Ok(self.inner.lock().durable.guards(kind, limit))
     }
 
     fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error> {

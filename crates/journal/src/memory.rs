@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use store::Store;
-use vocab::{Epoch, Instant, Record, StepId, StepRow};
+use vocab::{Epoch, GuardKind, GuardRow, Instant, Record, StepId, StepRow};
 
 /// Appends that may wait.
 const QUEUE_MAX: usize = 65_536;
@@ -170,6 +170,14 @@ impl Journal for Memory {
 
     fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
         Ok(self.inner.store.read().runs(limit))
+    }
+
+    fn guard(&self, kind: GuardKind, key: &[u8]) -> Result<Option<GuardRow>, Error> {
+        Ok(self.inner.store.read().guard(kind, key))
+    }
+
+    fn guards(&self, kind: GuardKind, limit: usize) -> Result<Vec<GuardRow>, Error> {
+        Ok(self.inner.store.read().guards(kind, limit))
     }
 
     fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error> {

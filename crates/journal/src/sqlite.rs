@@ -4,6 +4,7 @@
 
 mod copy;
 mod fault;
+mod guard;
 mod keeper;
 mod mark;
 mod open;
@@ -36,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
-use vocab::{Instant, Record, StepId, StepRow};
+use vocab::{GuardKind, GuardRow, Instant, Record, StepId, StepRow};
 use writer::{Copying, Writer, checkpoint};
 
 /// The last position ever given: events may be gone, anchors and gaps remember.
@@ -296,6 +297,14 @@ impl Journal for Sqlite {
 
     fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
         self.pool.read(|db| query::runs(db, limit))
+    }
+
+    fn guard(&self, kind: GuardKind, key: &[u8]) -> Result<Option<GuardRow>, Error> {
+        self.pool.read(|db| guard::one(db, kind, key))
+    }
+
+    fn guards(&self, kind: GuardKind, limit: usize) -> Result<Vec<GuardRow>, Error> {
+        self.pool.read(|db| guard::newest(db, kind, limit))
     }
 
     fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error> {

@@ -42,7 +42,7 @@ impl Commit {
                     commit.kind = Kind::Outcome;
                 }
             }
-            Some(Record::Event(_) | Record::Read(_)) | None => {}
+            Some(Record::Event(_) | Record::Read(_) | Record::Guard(_)) | None => {}
         }
         commit
     }

@@ -22,7 +22,7 @@ pub use id::{CallId, Epoch, Hash, KeySource, Lsn, Name, RunId, StepId};
 pub use outcome::{
     Cause, Delivered, EvidenceClass, Executed, Outcome, RollbackStatus, State, Unverified, Verification,
 };
-pub use record::{Event, EventKind, ReadNote, Record, StepIntent, StepRow, StepStatus};
+pub use record::{Event, EventKind, GuardKind, GuardRow, ReadNote, Record, StepIntent, StepRow, StepStatus};
 pub use time::Instant;
 
 pub use bytes::Bytes;

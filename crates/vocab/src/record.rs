@@ -219,6 +219,41 @@ pub struct ReadNote {
     pub cause: Cause,
 }
 
+/// Whose state a [`GuardRow`] is. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum GuardKind {
+    /// An operator's freeze or kill, by its id.
+    Order = 1,
+    /// What the guards of a run remember, by the run's id.
+    Run = 2,
+    /// What the guards of an upstream remember, by its name.
+    Upstream = 3,
+}
+
+impl GuardKind {
+    pub const ALL: [Self; 3] = [Self::Order, Self::Run, Self::Upstream];
+
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+}
+
+/// What a guard has to remember over a restart. Its form is the guard's own; the journal keeps the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardRow {
+    pub kind: GuardKind,
+    /// At most 256 bytes.
+    pub key: Bytes,
+    /// Empty: nothing is to be remembered any more.
+    pub body: Bytes,
+    pub at: Instant,
+}
+
 /// What the engine asks the journal to write. The records of one append become durable together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -237,4 +272,6 @@ pub enum Record {
     },
     Event(Event),
     Read(ReadNote),
+    /// Replaces what was remembered under the kind and key. An empty body removes it.
+    Guard(GuardRow),
 }

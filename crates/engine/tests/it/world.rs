@@ -12,8 +12,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::{
-    Bytes, CallId, Code, Epoch, Event, EventKind, Failure, FailureKind, Hash, Instant, Name, Outcome, ReadNote, Record,
-    State, StepId, StepRow,
+    Bytes, CallId, Code, Epoch, Event, EventKind, Failure, FailureKind, GuardKind, GuardRow, Hash, Instant, Name,
+    Outcome, ReadNote, Record, State, StepId, StepRow,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ pub struct World {
     pub rows: BTreeMap<StepId, StepRow>,
     pub events: Vec<Event>,
     pub notes: Vec<ReadNote>,
+    pub guards: BTreeMap<(GuardKind, Bytes), GuardRow>,
     queue: VecDeque<(Vec<Record>, Option<u64>)>,
     /// Commits wait until `commit` is called.
     pub held: bool,
@@ -75,6 +76,7 @@ impl World {
             rows: BTreeMap::new(),
             events: Vec::new(),
             notes: Vec::new(),
+            guards: BTreeMap::new(),
             queue: VecDeque::new(),
             held: false,
             full: false,
@@ -233,7 +235,7 @@ impl World {
                 .values()
                 .any(|row| row.intent.key == intent.key && row.intent.generation == intent.generation),
             Record::Update { step, epoch, .. } => self.rows.get(step).is_some_and(|row| row.epoch <= *epoch),
-            Record::Event(_) | Record::Read(_) => true,
+            Record::Event(_) | Record::Read(_) | Record::Guard(_) => true,
         })
     }
 
@@ -253,6 +255,7 @@ impl World {
             }
             Record::Event(event) => self.events.push(event),
             Record::Read(note) => self.notes.push(note),
+            Record::Guard(row) => drop(self.guards.insert((row.kind, row.key.clone()), row)),
         }
     }
 

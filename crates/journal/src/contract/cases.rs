@@ -5,7 +5,9 @@ use super::{Case, Rig, Subject};
 use crate::{Error, Filter, Recall, Retention};
 use std::sync::Arc;
 use std::time::Duration;
-use vocab::{Bytes, Effect, Epoch, EventKind, Instant, Lsn, Outcome, Record, RunId, State, StepStatus};
+use vocab::{
+    Bytes, Effect, Epoch, EventKind, GuardKind, GuardRow, Instant, Lsn, Outcome, Record, RunId, State, StepStatus,
+};
 
 macro_rules! all {
     ($($name:ident),+ $(,)?) => { pub(super) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),+]; };
@@ -33,6 +35,9 @@ all![
     reads_are_found_by_name_and_counted_by_run,
     records_without_a_ticket_are_committed_by_close,
     a_closed_journal_refuses,
+    what_guards_remember_is_replaced_removed_and_there_after_a_reopen,
+    what_guards_remember_is_written_with_its_step_or_not_at_all,
+    what_guards_of_runs_remember_goes_with_time_and_an_order_never,
 ];
 
 const NONE: Recall = Recall { key: vocab::Hash([0; 32]), content: None };
@@ -446,4 +451,52 @@ fn a_closed_journal_refuses(subject: &mut dyn Subject) {
     assert_eq!(journal.health(), Err(Error::Closed));
     journal.close();
     assert!(journal.step(id(1)).expect("readable").is_some(), "reading goes on");
+}
+
+fn guard(kind: GuardKind, key: &'static str, body: &'static str, hour: u64) -> Record {
+    let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+    Record::Guard(GuardRow { kind, key: bytes(key), body: bytes(body), at: hours(hour) })
+}
+
+//= G8
+fn what_guards_remember_is_replaced_removed_and_there_after_a_reopen(subject: &mut dyn Subject) {
+    let mut rig = Rig::open(subject);
+    rig.put(vec![guard(GuardKind::Order, "o1", "frozen", 1), guard(GuardKind::Run, "r1", "one", 1)]).expect("written");
+    rig.put(vec![guard(GuardKind::Run, "r1", "two", 2), guard(GuardKind::Run, "r2", "other", 3)]).expect("written");
+    rig.journal.close();
+    let mut rig = Rig::open(subject);
+    let bodies = |rig: &Rig<'_>, kind, limit| -> Vec<Bytes> {
+        rig.journal.guards(kind, limit).expect("read").into_iter().map(|row| row.body).collect()
+    };
+    assert_eq!(bodies(&rig, GuardKind::Order, 9), ["frozen"]);
+    assert_eq!(bodies(&rig, GuardKind::Run, 9), ["other", "two"], "newest first");
+    assert_eq!(bodies(&rig, GuardKind::Run, 1), ["other"]);
+    rig.put(vec![guard(GuardKind::Run, "r1", "", 4)]).expect("written");
+    assert_eq!(rig.journal.guard(GuardKind::Run, b"r1").expect("read"), None);
+    let order = rig.journal.guard(GuardKind::Order, b"o1").expect("read").expect("it is there");
+    assert_eq!((order.key, order.at), (Bytes::from_static(b"o1"), hours(1)));
+}
+
+fn what_guards_remember_is_written_with_its_step_or_not_at_all(subject: &mut dyn Subject) {
+    let mut rig = Rig::open(subject);
+    let epoch = epoch(&rig);
+    rig.put(begin(intent(1), epoch)).expect("a fresh key");
+    let mut again = begin(intent(1), epoch);
+    again.insert(0, guard(GuardKind::Run, "r1", "one", 1));
+    assert_eq!(rig.put(again), Err(Error::Conflict));
+    assert_eq!(rig.journal.guards(GuardKind::Run, 9).expect("read"), []);
+}
+
+fn what_guards_of_runs_remember_goes_with_time_and_an_order_never(subject: &mut dyn Subject) {
+    let mut rig = Rig::open(subject);
+    rig.put(vec![
+        guard(GuardKind::Order, "o1", "frozen", 1),
+        guard(GuardKind::Run, "r1", "old", 1),
+        guard(GuardKind::Run, "r2", "new", 50),
+    ])
+    .expect("written");
+    maintain(&rig, hours(60), &keep(24, 48));
+    let runs = rig.journal.guards(GuardKind::Run, 9).expect("read");
+    assert_eq!(runs.into_iter().map(|row| row.body).collect::<Vec<_>>(), ["new"]);
+    assert_eq!(rig.journal.guards(GuardKind::Order, 9).expect("read").len(), 1);
 }

@@ -6,7 +6,10 @@ use crate::{Error, Filter, Maintained, Recall, Recalled, Retention, RunSummary, 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use vocab::{Epoch, Event, Hash, Instant, Lsn, Outcome, ReadNote, Record, RunId, State, StepId, StepRow, Verification};
+use vocab::{
+    Bytes, Epoch, Event, GuardKind, GuardRow, Hash, Instant, Lsn, Outcome, ReadNote, Record, RunId, State, StepId,
+    StepRow, Verification,
+};
 
 /// What is durable. Cloning it is taking a disk image.
 #[derive(Clone, Debug)]
@@ -25,6 +28,7 @@ pub(crate) struct Store {
     events: BTreeMap<Lsn, (StoredEvent, Hash)>,
     event_lsns: HashMap<StepId, Vec<Lsn>>,
     reads: Vec<ReadNote>,
+    guards: BTreeMap<(GuardKind, Bytes), GuardRow>,
 }
 
 /// What to put back when an append fails half-way.
@@ -50,6 +54,7 @@ impl Store {
             events: BTreeMap::new(),
             event_lsns: HashMap::new(),
             reads: Vec::new(),
+            guards: BTreeMap::new(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Store {
         let mut undo = Vec::new();
         let mut events = Vec::new();
         let mut notes = Vec::new();
+        let mut guards = Vec::new();
         for record in records {
             let done = match record {
                 Record::Insert { intent, status, epoch } => self.insert(
@@ -98,6 +104,10 @@ impl Store {
                     notes.push(note.clone());
                     Ok(())
                 }
+                Record::Guard(row) => {
+                    guards.push(row.clone());
+                    Ok(())
+                }
             };
             if let Err(error) = done {
                 self.undo(undo);
@@ -108,6 +118,14 @@ impl Store {
             self.event(event);
         }
         self.reads.extend(notes);
+        for row in guards {
+            let key = (row.kind, row.key.clone());
+            if row.body.is_empty() {
+                self.guards.remove(&key);
+            } else {
+                self.guards.insert(key, row);
+            }
+        }
         Ok(self.tip.lsn)
     }
 
@@ -206,6 +224,17 @@ impl Store {
         rows.into_iter().map(bare).collect()
     }
 
+    pub(crate) fn guard(&self, kind: GuardKind, key: &[u8]) -> Option<GuardRow> {
+        self.guards.get(&(kind, Bytes::copy_from_slice(key))).cloned()
+    }
+
+    pub(crate) fn guards(&self, kind: GuardKind, limit: usize) -> Vec<GuardRow> {
+        let mut rows: Vec<_> = self.guards.values().filter(|row| row.kind == kind).cloned().collect();
+        rows.sort_by_key(|row| Reverse(row.at));
+        rows.truncate(limit);
+        rows
+    }
+
     pub(crate) fn runs(&self, limit: usize) -> Vec<RunSummary> {
         let mut runs: HashMap<RunId, RunSummary> = HashMap::new();
         for row in self.steps.values() {
@@ -253,6 +282,8 @@ impl Store {
         let before = self.reads.len();
         self.reads.retain(|note| now.since(note.at) < keep.reads);
         done.reads_dropped = (before - self.reads.len()) as u64;
+        let until = keep.tombstones.max(keep.bodies);
+        self.guards.retain(|(kind, _), row| *kind == GuardKind::Order || now.since(row.at) < until);
         done
     }
 

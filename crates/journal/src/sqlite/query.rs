@@ -32,7 +32,18 @@ pub(super) static EVENTS: LazyLock<String> =
 pub(super) fn scans(db: &Connection) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     let events = format!("SELECT {EVENT} FROM event WHERE lsn > 7 ORDER BY lsn LIMIT 9");
-    let queries = [&*BY_KEY, &*BY_CONTENT, &*BY_ID, &*OPEN, &*EVENTS, super::retain::DUE, super::LAST_LSN, &events];
+    let queries = [
+        super::guard::ONE,
+        super::guard::NEWEST,
+        &*BY_KEY,
+        &*BY_CONTENT,
+        &*BY_ID,
+        &*OPEN,
+        &*EVENTS,
+        super::retain::DUE,
+        super::LAST_LSN,
+        &events,
+    ];
     for sql in queries {
         let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).map_err(read_error)?;
         let nothing = vec![rusqlite::types::Null; statement.parameter_count()];

@@ -321,6 +321,7 @@ fn size(records: &[Record]) -> usize {
         }
         Record::Update { result, .. } => result.as_ref().map_or(0, |bytes| bytes.len()),
         Record::Event(event) => event.detail.len(),
+        Record::Guard(row) => row.key.len() + row.body.len(),
         Record::Read(_) => 0,
     };
     records.iter().map(|record| 512 + of(record)).sum()

@@ -50,6 +50,7 @@ pub(super) fn chunk(db: &Connection, now: Instant, keep: &Retention) -> Result<M
 
     done.more |= remove_orphans(db, micros(now), bodies, &mut gone)?;
     remember(db, gone)?;
+    done.more |= super::guard::forget(db, micros(now - keep.tombstones.max(keep.bodies)))?;
     done.reads_dropped = remove_reads(db, micros(now - keep.reads), &mut done.more)?;
     done.more |= return_pages(db)?;
     Ok(done)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// "Cofd": what `file` and `doctor` tell a journal by.
 pub(super) const APPLICATION_ID: i32 = 0x436f_6664;
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// 3.7.0 to 3.51.2 corrupt the file when one connection resets the WAL while another checkpoints.
 const SQLITE_MIN: i32 = 3_051_003;
@@ -58,6 +58,14 @@ CREATE TABLE read_batch(
   id INTEGER PRIMARY KEY, min_at INTEGER NOT NULL, max_at INTEGER NOT NULL, count INTEGER NOT NULL,
   notes BLOB NOT NULL) STRICT;
 CREATE INDEX read_at ON read_batch(max_at);
+";
+
+/// What guards remember. An older program would not see an operator's freeze, so that the form went up with it.
+const FORM_2: &str = "
+CREATE TABLE guard(
+  kind INTEGER NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY(kind, key)) STRICT, WITHOUT ROWID;
+CREATE INDEX guard_at ON guard(kind, at);
 ";
 
 /// What a body belongs to: `id = seq * 4 + kind`, so that bodies of one step lie together and need no index.
@@ -110,6 +118,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     match (application, version) {
         (0, 0) if tables == 0 => create(connection).map_err(|error| open_error(&error)),
         (APPLICATION_ID, VERSION) => Ok(()),
+        (APPLICATION_ID, 1) => step_up(connection).map_err(|error| open_error(&error)),
         (APPLICATION_ID, newer) if newer > VERSION => {
             Err(Error::Open(format!("its form {newer} is newer than this program, which knows up to {VERSION}")))
         }
@@ -117,11 +126,18 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     }
 }
 
-/// Refuses what [`migrate`] would have to change, for those who only read.
+fn step_up(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(FORM_2)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Refuses what this program cannot read. A file of the form before is read as it is: only its owner changes it.
 pub(super) fn check(connection: &Connection) -> Result<(), Error> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     match (pragma("application_id").map_err(read_error)?, pragma("user_version").map_err(read_error)?) {
-        (APPLICATION_ID, VERSION) => Ok(()),
+        (APPLICATION_ID, 1..=VERSION) => Ok(()),
         (APPLICATION_ID, other) => Err(Error::Open(format!("its form is {other}, this program reads {VERSION}"))),
         _ => Err(Error::Open("the file is not a journal of this program".to_owned())),
     }
@@ -132,6 +148,7 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.execute_batch("PRAGMA auto_vacuum=INCREMENTAL;")?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(FORM_1)?;
+    transaction.execute_batch(FORM_2)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()

@@ -222,6 +222,7 @@ impl Writer {
                 put_event(&self.db, event, self.epoch, self.tip)?;
             }
             Record::Read(note) => notes.push(note.clone()),
+            Record::Guard(row) => super::guard::put(&self.db, row)?,
         }
         Ok(Ok(()))
     }

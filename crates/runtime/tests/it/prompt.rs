@@ -7,7 +7,7 @@ use journal::{
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use vocab::{Instant, Record, StepId, StepRow};
+use vocab::{GuardKind, GuardRow, Instant, Record, StepId, StepRow};
 
 pub struct Prompt {
     memory: Arc<Memory>,
@@ -86,6 +86,17 @@ impl Journal for Prompt {
 
     fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
         self.memory.runs(limit)
+    }
+
+    fn guard(&self, kind: GuardKind, key: &[u8]) -> Result<Option<GuardRow>, Error> {
+        self.memory.guard(kind, key)
+    }
+
+    fn guards(&self, kind: GuardKind, limit: usize) -> Result<Vec<GuardRow>, Error> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(Error::Read("the disk is gone".to_owned()));
+        }
+        self.memory.guards(kind, limit)
     }
 
     fn maintain(&self, now: Instant, keep: &Retention) -> Result<Maintained, Error> {
