@@ -153,6 +153,26 @@ impl Gateway {
         }
     }
 
+    /// Waits until it ends by itself (`true`) or is ready.
+    ///
+    /// # Errors
+    /// Neither comes in time.
+    pub async fn ended_or_ready(&mut self) -> Result<bool> {
+        let began = Instant::now();
+        loop {
+            if self.exited()?.is_some() {
+                return Ok(true);
+            }
+            if http(&self.address, "GET", "/readyz", "").await.is_ok_and(|(status, _)| status == 200) {
+                return Ok(self.exited()?.is_some());
+            }
+            if began.elapsed() > READY_WAIT {
+                bail!("start the gateway: it is not ready after {READY_WAIT:?}:\n{}", self.log.text());
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
     /// How it ended, if it did.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub mod effects;
 pub mod foreign;
 pub mod gateway;
 pub mod kills;
+pub mod page;
 pub mod rogue;
 pub mod server;
 

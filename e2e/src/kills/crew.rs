@@ -16,15 +16,21 @@ pub struct Told {
     pub tool: &'static str,
     pub calls: usize,
     pub belief: Belief,
+    /// From the first call to the last word.
+    pub took: Duration,
     /// Everything it heard, for a finding.
     pub heard: Vec<String>,
 }
 
+/// What became of it, as the agent was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Belief {
     Yes,
     No,
-    Open,
+    /// That it is not known.
+    Unknown,
+    /// No answer, however often it called.
+    Nothing,
 }
 
 pub struct Crew {
@@ -70,7 +76,12 @@ async fn work(url: &str, number: usize, seed: u64, stop: &AtomicBool) -> Vec<Tol
     while !stop.load(Ordering::SeqCst) {
         let intent = format!("i-{number}-{}", told.len());
         let (tool, args) = meant(&mut random, &intent);
-        told.push(insist(url, &identity, &mut client, intent, tool, args).await);
+        // A model's own call id says that a re-issue is one; without it the gateway has to see that for itself.
+        let mut options = CallOptions::within(PATIENCE);
+        if random.below(2) == 0 {
+            options = options.meta("cofferdam/tool-call-id", format!("call-{intent}"));
+        }
+        told.push(insist(url, &identity, &mut client, (intent, tool, args), options).await);
         tokio::time::sleep(REST).await;
     }
     told
@@ -91,11 +102,11 @@ async fn insist(
     url: &str,
     identity: &Identity,
     client: &mut Option<Client>,
-    intent: String,
-    tool: &'static str,
-    args: Value,
+    (intent, tool, args): (String, &'static str, Value),
+    options: CallOptions,
 ) -> Told {
-    let mut told = Told { intent, tool, calls: 0, belief: Belief::Open, heard: Vec::new() };
+    let took = Duration::ZERO;
+    let mut told = Told { intent, tool, calls: 0, belief: Belief::Nothing, took, heard: Vec::new() };
     let began = Instant::now();
     while told.calls < CALLS_MAX && began.elapsed() < INTENT_WAIT {
         let connected = match client.take() {
@@ -110,20 +121,20 @@ async fn insist(
             },
         };
         told.calls += 1;
-        let answer = connected.call(tool, args.clone(), &CallOptions::within(PATIENCE)).await;
+        let answer = connected.call(tool, args.clone(), &options).await;
         let (belief, is_final) = match &answer {
             Ok(answer) => {
                 told.heard.push(answer.text.clone());
                 match (answer.guard_word("executed"), answer.is_error) {
                     (Some("yes"), _) | (None, false) => (Belief::Yes, true),
                     (Some("no"), _) => (Belief::No, true),
-                    (Some(_), _) => (Belief::Open, true),
+                    (Some(_), _) => (Belief::Unknown, true),
                     (None, true) => (Belief::No, true),
                 }
             }
             Err(error) => {
                 told.heard.push(error.to_string());
-                (Belief::Open, false)
+                (Belief::Nothing, false)
             }
         };
         told.belief = belief;
@@ -136,5 +147,6 @@ async fn insist(
             tokio::time::sleep(REST).await;
         }
     }
+    told.took = began.elapsed();
     told
 }

@@ -1,45 +1,35 @@
 //! `kill -9`, at random on the release binary and at named points on a build that differs only by `failpoints`.
 
 use anyhow::Result;
-use e2e::kills::{Campaign, Findings, Upstream};
+use e2e::kills::{Account, Belief, Campaign, POINTS, Upstream};
 use std::path::Path;
 
 /// Kills at random, per upstream.
 const RANDOM: usize = 150;
+/// Kills that are followed by kills of the next starts, and kills as soon as an effect took place, per upstream.
+const STARTS: usize = 12;
 /// Attempts to end the process at each named point, per upstream.
 const PER_POINT: usize = 4;
-
-/// Where the runtime can be made to end.
-const POINTS: [&str; 9] = [
-    "before_intent_commit",
-    "after_intent_commit",
-    "before_send",
-    "after_receipt",
-    "before_outcome_commit",
-    "after_outcome_commit",
-    "before_release",
-    "during_probe",
-    "during_recovery",
-];
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_effects"))
 }
 
-fn hold(findings: &Findings, seed: u64) {
-    assert!(findings.broken.is_empty(), "seed {seed}: {:#?}", findings.broken);
-    assert!(findings.intents >= findings.kills / 2, "the agents worked meanwhile: {findings:?}");
-    assert!(findings.told[0] * 2 > findings.intents, "most were done and said so: {findings:?}");
-    assert!(findings.reissued > 0, "kills struck calls: {findings:?}");
+fn hold(account: &Account, seed: u64) {
+    assert!(account.broken.is_empty(), "seed {seed}: {:#?}", account.broken);
+    let intents = account.intents();
+    assert!(intents >= account.killed() / 2, "the agents worked meanwhile: {account:?}");
+    assert!(account.told(Belief::Yes) * 2 > intents, "most were done and said so: {account:?}");
+    assert!(account.reissued > 0, "kills struck calls: {account:?}");
 }
 
 async fn at_random(upstream: Upstream, seed: u64) -> Result<()> {
     let Some(binary) = e2e::binary()? else { return Ok(()) };
     let mut campaign = Campaign::begin(&binary, program(), upstream, seed).await?;
     campaign.kill_at_random(RANDOM).await?;
-    let findings = campaign.end().await?;
-    assert_eq!(findings.kills, RANDOM);
-    hold(&findings, seed);
+    let account = campaign.end().await?;
+    assert_eq!(account.killed(), RANDOM);
+    hold(&account, seed);
     Ok(())
 }
 
@@ -50,11 +40,21 @@ async fn at_points(upstream: Upstream, seed: u64) -> Result<()> {
     for point in POINTS {
         passed.push((point, campaign.kill_at(point, PER_POINT).await?));
     }
-    let findings = campaign.end().await?;
-    hold(&findings, seed);
+    hold(&campaign.end().await?, seed);
     for (point, hits) in passed {
         assert!(hits > 0, "{point} is never passed");
     }
+    Ok(())
+}
+
+async fn in_starts_and_after_effects(upstream: Upstream, seed: u64) -> Result<()> {
+    let Some(binary) = e2e::binary()? else { return Ok(()) };
+    let mut campaign = Campaign::begin(&binary, program(), upstream, seed).await?;
+    for _ in 0..STARTS {
+        campaign.kill_in_starts(1).await?;
+        campaign.kill_after_effects(1).await?;
+    }
+    hold(&campaign.end().await?, seed);
     Ok(())
 }
 
@@ -88,4 +88,18 @@ async fn ended_at_each_named_point_in_front_of_an_http_server_it_has_no_effect_t
 #[tokio::test(flavor = "multi_thread")]
 async fn ended_at_each_named_point_in_front_of_a_child_process_it_has_no_effect_twice() -> Result<()> {
     at_points(Upstream::Stdio, 14).await
+}
+
+//= G1
+//= G3
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_its_starts_and_right_after_effects_of_an_http_server_it_has_no_effect_twice() -> Result<()> {
+    in_starts_and_after_effects(Upstream::Http, 15).await
+}
+
+//= G1
+//= G3
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_its_starts_and_right_after_effects_of_a_child_process_it_has_no_effect_twice() -> Result<()> {
+    in_starts_and_after_effects(Upstream::Stdio, 16).await
 }
