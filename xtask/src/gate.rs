@@ -29,7 +29,7 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "deny",
-        what: "licences, advisories and sources of dependencies; skipped where cargo-deny is not installed",
+        what: "licences, bans and sources of dependencies; skipped where cargo-deny is not installed, CI installs it",
         command: &["cargo", "deny", "--all-features", "check", "licenses", "bans", "sources"],
         env: &[],
     },
