@@ -63,7 +63,13 @@ impl Engine {
     /// Opens a closed step again that was proven not to have run; its attempts count on.
     //= S-09
     fn reopen(&mut self, call: &Call, id: StepId) {
+        // What was there before was read for its first execution; a twin that ran since would be taken for this one.
+        let may_explain = |other: &Live| {
+            other.id() != id && other.status.outcome.is_none_or(|outcome| outcome.executed() != Executed::No)
+        };
+        let is_explained = self.table.by_content(&call.content).any(may_explain);
         let Some(live) = self.table.get_mut(id) else { return };
+        live.shadowed |= is_explained;
         live.rules = call.rules.clone();
         live.link = call.call;
         live.wire = call.wire;
@@ -212,7 +218,7 @@ impl Engine {
             other.id() != id
                 && other.status.state >= State::Dispatched
                 && other.status.state != State::AwaitingInput
-                && (!other.is_settled() || other.out)
+                && (!other.is_settled() || (other.out && !other.had_its_effect()))
                 && other.intent.tenant == live.intent.tenant
         };
         let others: Vec<StepId> =

@@ -42,25 +42,31 @@ impl Engine {
         let Some(live) = self.table.get_mut(id) else { return };
         live.conclude(now, outcome, cause, verification);
         if !live.is_mutation() {
-            let note = ReadNote {
-                step: id,
-                run: live.intent.run,
-                principal: live.intent.principal.clone(),
-                upstream: live.intent.upstream.clone(),
-                tool: live.intent.tool.clone(),
-                at: live.intent.created_at,
-                took_micros: u32::try_from(now.since(live.intent.created_at).as_micros()).unwrap_or(u32::MAX),
-                attempts: u16::try_from(live.attempts()).unwrap_or(u16::MAX),
-                outcome,
-                cause,
-            };
-            self.note(vec![Record::Read(note)]);
+            self.note_read(now, id, outcome, cause);
             return self.settle(now, id);
         }
         let why = if live.why.is_empty() { String::new() } else { alloc::format!(": {}", live.why) };
         let detail = alloc::format!("{outcome}, {}{why}", verification.as_str());
         let event = Self::evidence(id, now, EventKind::Closed, live.status.attempt, Some(class), &detail);
         self.save_outcome(id, Some(event));
+    }
+
+    /// Of a read only that it was made is kept, and that rides along with a later commit.
+    pub(crate) fn note_read(&mut self, now: Instant, id: StepId, outcome: Outcome, cause: Cause) {
+        let Some(live) = self.table.get(id) else { return };
+        let note = ReadNote {
+            step: id,
+            run: live.intent.run,
+            principal: live.intent.principal.clone(),
+            upstream: live.intent.upstream.clone(),
+            tool: live.intent.tool.clone(),
+            at: live.intent.created_at,
+            took_micros: u32::try_from(now.since(live.intent.created_at).as_micros()).unwrap_or(u32::MAX),
+            attempts: u16::try_from(live.attempts()).unwrap_or(u16::MAX),
+            outcome,
+            cause,
+        };
+        self.note(vec![Record::Read(note)]);
     }
 
     pub(crate) fn save_outcome(&mut self, id: StepId, event: Option<vocab::Event>) {

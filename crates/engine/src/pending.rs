@@ -10,7 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 use vocab::{
-    Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Instant, Name, Outcome, ReadNote, Record, State, StepId,
+    Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Instant, Name, Outcome, Record, State, StepId,
     StepStatus, Verification,
 };
 
@@ -92,19 +92,7 @@ impl Engine {
         live.status.next_action_at = None;
         live.reading = None;
         if !live.is_mutation() {
-            let note = ReadNote {
-                step: id,
-                run: live.intent.run,
-                principal: live.intent.principal.clone(),
-                upstream: live.intent.upstream.clone(),
-                tool: live.intent.tool.clone(),
-                at: live.intent.created_at,
-                took_micros: u32::try_from(now.since(live.intent.created_at).as_micros()).unwrap_or(u32::MAX),
-                attempts: u16::try_from(live.attempts()).unwrap_or(u16::MAX),
-                outcome: Outcome::NotExecuted,
-                cause: Cause::Held,
-            };
-            self.note(vec![Record::Read(note)]);
+            self.note_read(now, id, Outcome::NotExecuted, Cause::Held);
             self.release_pending(now, id);
             return self.drop_step(id);
         }

@@ -79,6 +79,8 @@ pub(crate) struct Live {
     pub(crate) delivered_after: u64,
     /// Callers that were told that it is not known, and have not come back for what became of it.
     pub(crate) owed: u32,
+    /// One of them has asked what became of it, and was told.
+    pub(crate) asked_after: bool,
     /// Number of what it has to tell: an answer that went out before does not tell of it.
     pub(crate) telling: u32,
     pub(crate) leaves_after: Option<u64>,
@@ -196,6 +198,7 @@ impl Live {
             flushed: false,
             delivered_after: 0,
             owed: 0,
+            asked_after: false,
             telling: 0,
             leaves_after: None,
             due: None,
@@ -251,6 +254,13 @@ impl Live {
     /// It asked for input, and another step brought it: what happened then is that step's to tell.
     pub(crate) fn is_continued(&self) -> bool {
         self.is_settled() && self.status.outcome == Some(Outcome::NotExecuted) && self.status.cause == Some(Cause::Held)
+    }
+
+    /// Its one copy did what it was sent for, so that nothing of it is to come, even while its stream is open.
+    pub(crate) fn had_its_effect(&self) -> bool {
+        self.is_settled()
+            && self.status.attempt == 1
+            && matches!(self.status.outcome, Some(Outcome::Succeeded | Outcome::Applied))
     }
 
     /// It is certain that it had no effect, nor has anything that continues it.

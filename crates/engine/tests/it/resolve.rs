@@ -2,7 +2,7 @@
 
 use crate::ask::{Ask, checked, exact, step};
 use crate::world::World;
-use engine::{Answer, AnswerKind, AttemptEnd, Input, Purpose, ReadEnd, Report};
+use engine::{Answer, AnswerKind, Arrival, AttemptEnd, Input, Purpose, ReadEnd, Report};
 use policy::{Consistency, Judgement, Strength, ToolRules};
 use std::time::Duration;
 use vocab::{Bytes, Effect, EventKind, FailureKind, Outcome, State, Verification};
@@ -340,4 +340,69 @@ fn a_late_tool_error_is_the_answer_of_a_step_that_was_unknown() {
     });
     world.input(Input::AttemptEnded { step: step(1), attempt: 1, end: Box::new(end) });
     assert_eq!(world.outcome(1), Some(Outcome::Failed));
+}
+
+/// A step whose reply never comes and whose effect is seen, in a world that is read against what was before.
+fn seen_while_its_stream_is_open(rules: ToolRules) -> World {
+    let mut world = World::new();
+    let first = world.ask(&Ask::of(rules).patience(300));
+    world.image("{\"done\":false}");
+    world.seconds(60);
+    world.judge(Judgement::Applied);
+    assert_eq!(world.told(first), "applied_no_receipt yes");
+    assert_eq!(world.abandons.len() + 1, world.sent(first), "its last stream is open for a late receipt");
+    world.arrive(first, Arrival::Flushed);
+    world.seconds(3);
+    world
+}
+
+//= S-23
+//= S-25
+#[test]
+fn a_twin_whose_effect_was_seen_before_does_not_explain_what_a_repeat_did() {
+    let rules = || checked(Effect::Write, Strength::Inferred, Consistency::Strong);
+    let mut world = seen_while_its_stream_is_open(rules());
+    let second = world.ask(&Ask::of(rules()));
+    world.image("{\"done\":false}");
+    assert_eq!(world.sent(second), 1);
+    world.fail(FailureKind::Eof);
+    world.judge(Judgement::Applied);
+    assert_eq!(world.told(second), "applied_no_receipt yes");
+}
+
+//= G3
+#[test]
+fn a_twin_of_which_several_copies_were_sent_may_still_explain_what_a_repeat_did() {
+    let mut copied = checked(Effect::Idempotent, Strength::Inferred, Consistency::Strong);
+    copied.attempt_timeout = Duration::from_secs(20);
+    let mut world = seen_while_its_stream_is_open(copied);
+    assert_eq!(world.sent(1), 3);
+    let second = world.ask(&Ask::of(checked(Effect::Write, Strength::Inferred, Consistency::Strong)));
+    world.image("{\"done\":false}");
+    world.fail(FailureKind::Eof);
+    world.judge(Judgement::Applied);
+    assert_eq!(world.outcome(second), Some(Outcome::Unknown));
+}
+
+//= G3
+#[test]
+fn what_a_twin_did_meanwhile_is_not_taken_for_a_step_that_is_opened_again() {
+    let rules = || checked(Effect::Write, Strength::Inferred, Consistency::Strong);
+    let mut world = World::new();
+    let first = world.ask(&Ask::of(rules()).key("k"));
+    world.image("{\"done\":false}");
+    world.fail(FailureKind::Status(403));
+    assert_eq!(world.outcome(first), Some(Outcome::NotExecuted));
+    let twin = world.ask(&Ask::of(rules()));
+    world.image("{\"done\":false}");
+    world.done();
+    world.judge(Judgement::Applied);
+    assert_eq!(world.told(twin), "result");
+    world.arrive(twin, Arrival::Seen);
+    world.seconds(3);
+    world.ask(&Ask::of(rules()).key("k"));
+    assert_eq!(world.sent(first), 2, "it was proven not to have run");
+    world.fail(FailureKind::Eof);
+    world.judge(Judgement::Applied);
+    assert_eq!(world.outcome(first), Some(Outcome::Unknown), "the world shows what the twin did");
 }
