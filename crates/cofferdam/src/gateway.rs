@@ -2,7 +2,6 @@
 
 mod banner;
 mod bundled;
-mod guard;
 mod learner;
 mod office;
 mod reload;

@@ -28,6 +28,8 @@ pub(crate) struct Caller {
     pub(crate) overdue: bool,
     /// Joined rather than began it.
     pub(crate) attached: bool,
+    /// Counts as one of those who were told that nothing is known and came back.
+    pub(crate) came_back: bool,
     /// A line for the agent.
     pub(crate) notice: Option<String>,
     pub(crate) structured: bool,
@@ -47,6 +49,7 @@ impl Caller {
             due: None,
             overdue: false,
             attached: false,
+            came_back: false,
             notice: None,
             structured: call.structured,
             deferred: None,

@@ -13,11 +13,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use primitives::backoff;
 use vocab::{
-    CallId, Cause, EventKind, EvidenceClass, Instant, Outcome, ReadNote, Record, StepId, Unverified, Verification,
+    CallId, Cause, EventKind, EvidenceClass, Executed, Instant, Outcome, ReadNote, Record, StepId, Unverified,
+    Verification,
 };
 
 pub(crate) const SAVE_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) const SAVE_AGAIN_MAX: Duration = Duration::from_secs(30);
+/// How long a step is kept for several callers who were told nothing of it.
+const OWED_MAX: Duration = Duration::from_secs(600);
 
 impl Engine {
     /// What is known is known: a read is answered, a mutation's outcome goes to the disk first.
@@ -93,7 +96,7 @@ impl Engine {
             Ticketed::Dispatch(id) => self.mark_stored(id),
             Ticketed::Unknown(id) => self.unknown_durable(now, id),
             Ticketed::Permit(id) => self.release_hold(id),
-            Ticketed::Outcome(_) | Ticketed::Pending(_) => {}
+            Ticketed::Outcome(_) | Ticketed::Pending(_) | Ticketed::Notes => {}
         }
     }
 
@@ -105,7 +108,7 @@ impl Engine {
             Ticketed::Pending(id) if self.awaits(id, ticket) => self.pending_failed(now, id, why),
             Ticketed::Unknown(id) => self.unknown_failed(now, id, why),
             Ticketed::Permit(id) => self.permit_failed(id),
-            Ticketed::Dispatch(_) | Ticketed::Outcome(_) | Ticketed::Pending(_) => {}
+            Ticketed::Dispatch(_) | Ticketed::Outcome(_) | Ticketed::Pending(_) | Ticketed::Notes => {}
         }
     }
 
@@ -170,6 +173,10 @@ impl Engine {
         let Some(live) = self.table.get_mut(id) else { return };
         let waiters = core::mem::take(&mut live.waiters);
         let (intent, is_mutation) = (live.intent.clone(), live.is_mutation());
+        // The journal tells one who comes back from none; that there are several more is known here alone.
+        let counts = live.owed > 1 && live.status.outcome.is_some_and(|outcome| outcome.executed() != Executed::No);
+        let owed_until = counts.then(|| now + live.rules.reissue_window.min(OWED_MAX));
+        self.set_step_timer(id, owed_until);
         let mut deferred = Vec::new();
         for call in waiters {
             match self.calls.get(&call).map(|caller| caller.deferred.is_some()) {
@@ -197,7 +204,12 @@ impl Engine {
         let Some(caller) = self.calls.get_mut(&call) else { return };
         let reserved = caller.reserves.take();
         let own = caller.deferred.take();
-        self.drop_caller(call);
+        if let Some(caller) = self.drop_caller(call)
+            && let Some(earlier) = self.table.get_mut(caller.step)
+        {
+            // Whether it is told the outcome is decided now.
+            earlier.owed += u32::from(caller.came_back);
+        }
         if let Some(own) = own {
             self.decide(now, own, NOW, Recalled::default());
         }

@@ -1,10 +1,11 @@
 //! Did the answer arrive? Noted lazily, and lost in a crash it reads as `no`: the safe side, because an answer that may
 //! not have arrived is given again instead of the effect being made again.
 
-use crate::Engine;
 use crate::input::Arrival;
 use crate::timer::Timer;
+use crate::{Engine, Ticketed};
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 use vocab::{CallId, Delivered, Instant, Record, StepId};
 
@@ -12,7 +13,10 @@ use vocab::{CallId, Delivered, Instant, Record, StepId};
 const QUIET: Duration = Duration::from_secs(2);
 /// Nobody ever said what became of an answer.
 const SILENCE: Duration = Duration::from_secs(120);
-/// A note rides along with a commit at the latest after a second; until then the journal would say `no`.
+/// A note rides along with the next commit, or makes one of its own after this long: the sooner it is on the disk, the
+/// fewer repeats are taken for re-issues after a crash.
+const NOTED_SOON: Duration = Duration::from_millis(50);
+/// Until a note is on the disk, the journal would say `no`.
 const NOTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// An answer on its way.
@@ -25,6 +29,8 @@ pub(crate) struct Release {
     receipt: bool,
     /// What it tells of its step.
     telling: u32,
+    /// It answers a question about the step, not a call.
+    question: bool,
 }
 
 /// Deliveries whose note may not be in the journal yet, of steps that have left memory.
@@ -32,6 +38,8 @@ pub(crate) struct Release {
 pub(crate) struct Noted {
     steps: BTreeMap<StepId, Delivered>,
     order: VecDeque<(Instant, StepId)>,
+    /// When what was noted makes a commit of its own.
+    due: Option<Instant>,
 }
 
 impl Noted {
@@ -69,7 +77,18 @@ impl Engine {
         live.holds += 1;
         let (due, telling) = (now + SILENCE, live.telling);
         self.swap_timer(None, Some(due), Timer::Release(call));
-        self.releases.insert(call, Release { step, due, flushed: false, receipt, telling });
+        self.releases.insert(call, Release { step, due, flushed: false, receipt, telling, question: false });
+    }
+
+    /// An answer to "what became of it?" is as good as the step's own, once it has arrived: whoever asked knows.
+    //= S-23
+    pub(crate) fn asked_after(&mut self, now: Instant, call: CallId, step: StepId) {
+        if self.table.get(step).is_some_and(|live| live.is_mutation() && live.is_settled()) {
+            self.await_arrival(now, call, step, true);
+            if let Some(release) = self.releases.get_mut(&call) {
+                release.question = true;
+            }
+        }
     }
 
     pub(crate) fn arrived(&mut self, now: Instant, call: CallId, arrival: Arrival) {
@@ -113,6 +132,11 @@ impl Engine {
         let Some(live) = self.table.get_mut(id) else { return };
         let is_latest = live.telling == release.telling;
         live.flushed &= !is_latest;
+        // Nobody can tell who asks: of several who were told nothing, one at most is counted as the one.
+        if is_latest && release.question && delivered > Delivered::No && !live.was_asked_after {
+            live.was_asked_after = true;
+            live.owed = live.owed.saturating_sub(1);
+        }
         // Somebody else was told that nothing is known, and will come back for it.
         if is_latest && delivered > live.status.delivered && live.owed == 0 {
             if live.status.delivered == Delivered::No {
@@ -124,8 +148,21 @@ impl Engine {
                 let status = live.status.clone();
                 self.noted.add(now, id, delivered);
                 self.note(alloc::vec![Record::Update { step: id, epoch, status, result: None }]);
+                let due = self.noted.due.unwrap_or(now + NOTED_SOON);
+                self.set_notes_timer(Some(due));
             }
         }
         self.release_hold(id);
+    }
+
+    pub(crate) fn set_notes_timer(&mut self, at: Option<Instant>) {
+        let old = core::mem::replace(&mut self.noted.due, at);
+        self.swap_timer(old, at, Timer::Notes);
+    }
+
+    /// No commit has come by that would have taken the notes along.
+    pub(crate) fn notes_due(&mut self) {
+        self.noted.due = None;
+        self.commit(Vec::new(), Ticketed::Notes);
     }
 }

@@ -224,6 +224,8 @@ impl Engine {
         }
         live.waiters.push(call);
         caller.attached = true;
+        caller.came_back = live.owed > 0;
+        live.owed = live.owed.saturating_sub(1);
         let is_unknown = live.is_unknown();
         let due = if is_unknown { self.unknown_due(now, &caller) } else { caller.deadline };
         self.calls.insert(call, caller);
@@ -234,6 +236,10 @@ impl Engine {
     /// The stored outcome, byte for byte.
     //= G5
     pub(crate) fn replay(&mut self, now: Instant, call: &Call, id: StepId, notice: Option<String>, kind: EventKind) {
+        if let Some(live) = self.table.get_mut(id) {
+            // One of those who were told nothing has come back.
+            live.owed = live.owed.saturating_sub(1);
+        }
         let event =
             Event { step: id, at: now, kind, attempt: 0, class: None, detail: format!("to a call of {}", call.step) };
         self.note(vec![Record::Event(event)]);

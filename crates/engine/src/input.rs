@@ -99,6 +99,11 @@ pub enum Input {
         call: CallId,
         arrival: Arrival,
     },
+    /// Somebody who may know of the step asked what became of it; the answer is on its way under this name.
+    AskedAfter {
+        call: CallId,
+        step: StepId,
+    },
     /// The task that the upstream made of a step was seen to end. Ids of tasks may meet: the step is what tells them apart.
     TaskEnded {
         step: StepId,

@@ -51,6 +51,8 @@ enum Ticketed {
     Pending(StepId),
     /// A person's permit to run again: the step may leave memory.
     Permit(StepId),
+    /// Nothing waits: what was noted is to be on the disk.
+    Notes,
 }
 
 /// Bounds of the engine itself.
@@ -115,6 +117,7 @@ impl Engine {
             Input::ReadEnded { step, read, end } => self.read_ended(now, step, read, end),
             Input::Left { call, how } => self.left(now, call, how),
             Input::Arrived { call, arrival } => self.arrived(now, call, arrival),
+            Input::AskedAfter { call, step } => self.asked_after(now, call, step),
             Input::TaskEnded { step, end } => self.task_ended(now, step, end),
             Input::Person { step, act, who, why } => self.person(now, step, act, &who, &why),
             Input::Recovered { row, rules } => self.recover(now, *row, rules),
@@ -150,6 +153,8 @@ impl Engine {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.tickets.insert(ticket, then);
+        // It takes along what was noted before.
+        self.set_notes_timer(None);
         self.out.push_back(Output::Append { records, ticket: Some(ticket) });
         ticket
     }

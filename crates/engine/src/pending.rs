@@ -10,8 +10,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 use vocab::{
-    Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Instant, Name, Outcome, Record, State, StepId,
-    StepStatus, Verification,
+    Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Instant, Name, Outcome, Record, State, StepId, StepStatus,
+    Verification,
 };
 
 /// Input that nobody brought.

@@ -25,6 +25,7 @@ impl Engine {
         let state = row.status.state;
         let mut live = Box::new(Live::from_row(row, rules, Phase::Settled));
         if state == State::Closed {
+            live.status.delivered = live.status.delivered.max(self.noted.of(id));
             self.table.insert(live);
             return self.set_step_timer(id, Some(now + LOADED));
         }

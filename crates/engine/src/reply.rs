@@ -138,7 +138,7 @@ impl Engine {
         let Some(caller) = self.take_waiter(call) else { return };
         let id = caller.step;
         let Some(live) = self.table.get_mut(id) else { return };
-        live.owed = live.owed.saturating_add(1);
+        live.owed = live.owed.saturating_add(u32::from(!caller.came_back));
         let code = match live.phase {
             Phase::Resolving(_) | Phase::NeedsHuman if live.bad_answer => Code::OutputRejected,
             Phase::Resolving(_) | Phase::NeedsHuman | Phase::Closing => Code::OutcomeUnknown,
@@ -178,6 +178,8 @@ impl Engine {
         let caller = self.drop_caller(call)?;
         if let Some(live) = self.table.get_mut(caller.step) {
             live.waiters.retain(|one| *one != call);
+            // It goes without the outcome.
+            live.owed += u32::from(caller.came_back);
             if live.link == call
                 && let Some(next) = live.waiters.first()
             {

@@ -80,7 +80,7 @@ pub(crate) struct Live {
     /// Callers that were told that it is not known, and have not come back for what became of it.
     pub(crate) owed: u32,
     /// One of them has asked what became of it, and was told.
-    pub(crate) asked_after: bool,
+    pub(crate) was_asked_after: bool,
     /// Number of what it has to tell: an answer that went out before does not tell of it.
     pub(crate) telling: u32,
     pub(crate) leaves_after: Option<u64>,
@@ -198,7 +198,7 @@ impl Live {
             flushed: false,
             delivered_after: 0,
             owed: 0,
-            asked_after: false,
+            was_asked_after: false,
             telling: 0,
             leaves_after: None,
             due: None,

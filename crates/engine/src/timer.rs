@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Caller(CallId),
     /// An answer has been quiet for two seconds, or nobody ever said what became of it.
     Release(CallId),
+    /// What was noted about deliveries is written.
+    Notes,
 }
 
 impl Engine {
@@ -71,6 +73,7 @@ impl Engine {
                     self.caller_due(now, call);
                 }
                 Timer::Release(call) => self.release_due(now, call),
+                Timer::Notes => self.notes_due(),
             }
         }
     }

@@ -324,6 +324,7 @@ async fn status(conversation: &Conversation, flight: &Flight, arguments: Option<
                 .into(),
             guard: r#"{"found":false}"#.into(),
             found: false,
+            delivery: Delivery::unheeded(),
         },
         step => conversation.core.guard.status(conversation.caller(), step.flatten()).await,
     };
@@ -333,5 +334,7 @@ async fn status(conversation: &Conversation, flight: &Flight, arguments: Option<
         !status.found,
         status.guard
     );
-    flight.result(result.as_bytes())
+    let mut answer = flight.result(result.as_bytes());
+    answer.delivery = Some(status.delivery);
+    answer
 }

@@ -9,6 +9,7 @@ mod code;
 mod conversation;
 mod edit;
 mod exchange;
+mod guarded;
 pub mod http;
 mod hub;
 mod keys;
@@ -24,6 +25,7 @@ mod told;
 
 pub use conversation::Conversation;
 pub use exchange::{Exchange, Out};
+pub use guarded::Guarded;
 pub use hub::{Caller, Hub, Kind, Origin, Refused, Scope};
 pub use keys::{KEY_HEADER, RUN_HEADER};
 pub use own_stream::OwnStream;

@@ -43,12 +43,14 @@ pub trait Guard: Send + Sync + 'static {
     fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status>;
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Status {
     pub text: String,
     /// JSON, for `_meta["cofferdam/guard"]`.
     pub guard: String,
     pub found: bool,
+    /// To be told what became of this answer.
+    pub delivery: Delivery,
 }
 
 /// Opens sessions with upstreams.

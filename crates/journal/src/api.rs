@@ -41,8 +41,8 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Queues `records` behind everything queued before; they become durable together or not at all.
     ///
-    /// With a ticket the caller is notified after the commit (a barrier). Without one the records ride along with a
-    /// later commit, at the latest after a second. Never blocks on the disk.
+    /// With a ticket the caller is notified after the commit (a barrier), also when it brings no records of its own.
+    /// Without one the records ride along with a later commit, at the latest after a second. Never blocks on the disk.
     ///
     /// Notes of reads without a ticket keep no order with the other records: they are packed together.
     ///

@@ -202,6 +202,11 @@ impl Delivery {
         Self { report: Some(Box::new(report)) }
     }
 
+    /// Of an answer of which nobody asks whether it arrived.
+    pub fn unheeded() -> Self {
+        Self { report: None }
+    }
+
     /// The last byte was handed over. Dropping it from now on says that the connection has ended.
     pub fn flushed(&mut self) {
         if let Some(report) = &mut self.report {

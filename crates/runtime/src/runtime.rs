@@ -1,7 +1,7 @@
 //! The runtime as doors and the binary hold it.
 
 use crate::alarm::{self, Alarm};
-use crate::api::{CallError, Reader, Request, TaskAsk};
+use crate::api::{CallError, Delivery, Reader, Request, TaskAsk};
 use crate::books::Books;
 use crate::clock::Clock;
 use crate::health::Health;
@@ -132,8 +132,14 @@ impl Runtime {
         self.shell.task_answered((tenant, principal), of, ask, result);
     }
 
-    /// What is known of a step of this caller; without a step, of its open ones. Asking may hurry a probe.
-    pub fn status(&self, tenant: &Name, principal: &Name, step: Option<StepId>) -> BoxFuture<'static, StatusView> {
+    /// What is known of a step of this caller; without a step, of its open ones. Asking may hurry a probe. Whether the
+    /// answer arrives is to be reported: whoever got the outcome this way has it as if the call had been answered.
+    pub fn status(
+        &self,
+        tenant: &Name,
+        principal: &Name,
+        step: Option<StepId>,
+    ) -> BoxFuture<'static, (StatusView, Delivery)> {
         self.shell.status(tenant, principal, step)
     }
 

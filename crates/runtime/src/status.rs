@@ -1,5 +1,7 @@
 //! What a caller may hear of its own steps: from memory while they are open, else from the journal.
 
+use crate::api::{Arrival, Delivery};
+use crate::recovery;
 use crate::shell::Shell;
 use engine::{Input, StepView};
 use futures_util::FutureExt;
@@ -7,7 +9,7 @@ use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::{
-    Code, Delivered, Effect, Executed, Instant, Name, Outcome, RunId, State, StepId, StepIntent, StepStatus,
+    Code, Delivered, Effect, Executed, Instant, Name, Outcome, RunId, State, StepId, StepIntent, StepRow, StepStatus,
     Verification,
 };
 
@@ -94,9 +96,9 @@ impl Shell {
         tenant: &Name,
         principal: &Name,
         step: Option<StepId>,
-    ) -> BoxFuture<'static, StatusView> {
+    ) -> BoxFuture<'static, (StatusView, Delivery)> {
         let Some(step) = step else {
-            return std::future::ready(self.open_steps_of(tenant, principal)).boxed();
+            return std::future::ready((self.open_steps_of(tenant, principal), Delivery::unheeded())).boxed();
         };
         let (shell, tenant, principal) = (Arc::clone(self), tenant.clone(), principal.clone());
         async move { shell.status_of(&tenant, &principal, step).await }.boxed()
@@ -138,21 +140,60 @@ impl Shell {
     }
 
     //= G4
-    async fn status_of(self: &Arc<Self>, tenant: &Name, principal: &Name, step: StepId) -> StatusView {
+    //= S-23
+    async fn status_of(self: &Arc<Self>, tenant: &Name, principal: &Name, step: StepId) -> (StatusView, Delivery) {
         let own = |intent: &StepIntent| intent.tenant == *tenant && intent.principal == *principal;
         if self.live(step, own).is_some_and(|live| matches!(live.state, State::Resolving | State::NeedsHuman)) {
             self.hurry(step).await;
         }
         // What is closed in memory may not be durable yet: then the journal still says what may be told.
         if let Some(live) = self.live(step, own).filter(|live| live.state.is_open()) {
-            return StatusView { steps: vec![live], more: false };
+            return (StatusView { steps: vec![live], more: false }, Delivery::unheeded());
         }
+        let Some(mut row) = self.stored_of(step, &own).await else {
+            return (StatusView::default(), Delivery::unheeded());
+        };
+        let mut delivery = Delivery::unheeded();
+        if self.is_news(&row) {
+            delivery = self.asked_after(step, &row);
+            // What the answer is counted as having told is at most as new as what it tells.
+            if let Some(newer) = self.stored_of(step, &own).await {
+                row = newer;
+            }
+            if row.status.state != State::Closed {
+                delivery.report(Arrival::Lost);
+                delivery = Delivery::unheeded();
+            }
+        }
+        let summary = StepSummary::of(&row.intent, &row.status, "", self.clock.now());
+        (StatusView { steps: vec![summary], more: false }, delivery)
+    }
+
+    async fn stored_of(&self, step: StepId, own: &impl Fn(&StepIntent) -> bool) -> Option<StepRow> {
         let journal = Arc::clone(&self.journal);
         let row = tokio::task::spawn_blocking(move || journal.step(step)).await;
-        let row = row.ok().and_then(Result::ok).flatten().filter(|row| own(&row.intent));
-        let now = self.clock.now();
-        let steps = row.iter().map(|row| StepSummary::of(&row.intent, &row.status, "", now)).collect();
-        StatusView { steps, more: false }
+        row.ok().and_then(Result::ok).flatten().filter(|row| own(&row.intent))
+    }
+
+    /// Its outcome is not known to have reached anybody, and a call of equal content could still be taken for its
+    /// re-issue.
+    fn is_news(&self, row: &StepRow) -> bool {
+        let window = recovery::rules(&self.policy.load(), &self.tools, &row.intent).reissue_window;
+        row.status.state == State::Closed
+            && row.intent.effect.is_mutation()
+            && row.status.delivered == Delivered::No
+            && row.status.closed_at.is_some_and(|at| at + window >= self.clock.now())
+    }
+
+    /// The engine hears whether the answer about a closed step arrives.
+    fn asked_after(self: &Arc<Self>, step: StepId, row: &StepRow) -> Delivery {
+        if self.books.lock().engine.step(step).is_none() {
+            recovery::load(self, row.clone());
+        }
+        let call = self.ids.call();
+        self.feed([Input::AskedAfter { call, step }]);
+        let shell = Arc::clone(self);
+        Delivery::new(move |arrival| shell.arrived(call, step, arrival))
     }
 }
 

@@ -50,5 +50,5 @@ fn stop(slot: &Slot, code: Code, why: String) -> Stop {
 }
 
 fn reply(stop: Stop) -> Item {
-    Item::Reply(Reply::Stop(Box::new(stop)), Delivery::new(|_| ()))
+    Item::Reply(Reply::Stop(Box::new(stop)), Delivery::unheeded())
 }

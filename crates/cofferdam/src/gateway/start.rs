@@ -1,12 +1,11 @@
 //! What `up` and `wrap` have in common: a journal of their own, the runtime on it, and the end in order.
 
-use super::guard::Guarded;
 use super::learner::Learnt;
 use super::roster::Roster;
 use super::signals::Signals;
 use crate::exit::{Exit, Failed};
 use crate::upstreams::Kept;
-use ingress_mcp::Hub;
+use ingress_mcp::{Guarded, Hub};
 use journal::sqlite::{Durability, Options};
 use journal::{Journal, Sqlite};
 use policy::Policy;

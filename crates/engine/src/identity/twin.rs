@@ -85,8 +85,7 @@ impl Engine {
     /// MCP's re-issue under a new id: attach or replay, and say so.
     //= S-23
     fn adopt(&mut self, now: Instant, call: Box<Call>, earlier: StepId) {
-        let Some(live) = self.table.get_mut(earlier) else { return };
-        live.owed = live.owed.saturating_sub(1);
+        let Some(live) = self.table.get(earlier) else { return };
         let other =
             if live.intent.fingerprint == call.fingerprint { "" } else { ", which had other arguments besides" };
         let notice = match (&live.phase, live.status.outcome) {

@@ -52,6 +52,8 @@ pub struct World {
     pub sent_before: Vec<(usize, Instant)>,
     pub reports: Vec<Report>,
     pub appends_with_ticket: usize,
+    /// Commits for the sake of what was noted before.
+    pub flushes: usize,
     pub wake_at: Option<Instant>,
     rules: BTreeMap<StepId, Arc<ToolRules>>,
     next: u64,
@@ -89,6 +91,7 @@ impl World {
             sent_before: Vec::new(),
             reports: Vec::new(),
             appends_with_ticket: 0,
+            flushes: 0,
             wake_at: None,
             rules: BTreeMap::new(),
             next: 0,
@@ -137,7 +140,9 @@ impl World {
             match output {
                 Output::Recall { call, key, content } => self.recalls.push_back((call, key, content)),
                 Output::Append { records, ticket } => {
-                    self.appends_with_ticket += usize::from(ticket.is_some());
+                    // One without records is nobody's barrier.
+                    self.appends_with_ticket += usize::from(ticket.is_some() && !records.is_empty());
+                    self.flushes += usize::from(ticket.is_some() && records.is_empty());
                     self.queue.push_back((records, ticket));
                 }
                 Output::Send { step, attempt, through, upstream_key } => {
@@ -367,6 +372,11 @@ impl World {
 
     pub fn arrive(&mut self, call: u64, arrival: Arrival) {
         self.input(Input::Arrived { call: CallId(call), arrival });
+    }
+
+    /// Somebody asks what became of a step; the answer is on its way under the name of that question.
+    pub fn ask_after(&mut self, number: u64, question: u64) {
+        self.input(Input::AskedAfter { call: CallId(question), step: crate::ask::step(number) });
     }
 
     /// A call that is answered, and whose answer the client goes on from.

@@ -234,6 +234,18 @@ async fn an_answer_that_was_not_written_is_reported_as_lost() {
     assert_eq!(*world.guard.arrivals.lock(), [runtime::Arrival::Flushed, runtime::Arrival::Lost]);
 }
 
+//= S-23
+#[tokio::test]
+async fn what_became_of_the_answer_to_a_question_about_a_step_is_reported() {
+    let server = shop("2025-11-25");
+    let world = world(&[("shop", &server)]);
+    let client = world.one("shop", "2025-11-25").await;
+    let ask = json!({ "name": "cofferdam__status", "arguments": { "step": StepId([1; 16]).to_string() } });
+    client.request("tools/call", ask.clone()).await;
+    drop(within(client.start(json!(2), "tools/call", ask).next()).await);
+    assert_eq!(*world.guard.arrivals.lock(), [runtime::Arrival::Flushed, runtime::Arrival::Lost]);
+}
+
 #[tokio::test]
 async fn the_status_tool_answers_for_the_caller_unless_the_upstream_has_one() {
     let server = shop("2025-11-25");

@@ -302,14 +302,13 @@ struct Waiting {
     is_over: bool,
 }
 
-impl Waiting {
-    fn delivery(&self) -> Delivery {
-        let (arrivals, news) = (Arc::clone(&self.arrivals), Arc::clone(&self.news));
-        Delivery::new(move |arrival| {
-            arrivals.lock().push(arrival);
-            news.notify_waiters();
-        })
-    }
+/// Notes what became of an answer.
+fn delivery(arrivals: &Arc<Mutex<Vec<runtime::Arrival>>>, news: &Arc<Notify>) -> Delivery {
+    let (arrivals, news) = (Arc::clone(arrivals), Arc::clone(news));
+    Delivery::new(move |arrival| {
+        arrivals.lock().push(arrival);
+        news.notify_waiters();
+    })
 }
 
 impl Pending for Waiting {
@@ -338,7 +337,7 @@ impl Pending for Waiting {
                     Reply::Error { step, error: failure.rpc_error.unwrap_or_else(|| told.into()) }
                 }
             };
-            Event::Reply(reply, self.delivery())
+            Event::Reply(reply, delivery(&self.arrivals, &self.news))
         })
     }
 
@@ -416,7 +415,8 @@ impl Guard for Through {
 
     fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status> {
         let text = format!("{} {}", caller.principal, step.map_or_else(|| "all".into(), |step| step.to_string()));
-        Box::pin(async move { Status { text, guard: r#"{"steps":[]}"#.into(), found: step.is_some() } })
+        let delivery = delivery(&self.arrivals, &self.news);
+        Box::pin(async move { Status { text, guard: r#"{"steps":[]}"#.into(), found: step.is_some(), delivery } })
     }
 }
 

@@ -34,6 +34,7 @@ all![
     lists_filter_and_come_newest_first,
     reads_are_found_by_name_and_counted_by_run,
     records_without_a_ticket_are_committed_by_close,
+    a_ticket_without_records_waits_for_what_was_queued_before,
     a_closed_journal_refuses,
     what_guards_remember_is_replaced_removed_and_there_after_a_reopen,
     what_guards_remember_is_written_with_its_step_or_not_at_all,
@@ -436,6 +437,14 @@ fn records_without_a_ticket_are_committed_by_close(subject: &mut dyn Subject) {
     let rig = Rig::open(subject);
     assert!(rig.journal.step(id(1)).expect("readable").is_some());
     assert!(rig.journal.step(id(2)).expect("readable").is_some());
+}
+
+fn a_ticket_without_records_waits_for_what_was_queued_before(subject: &mut dyn Subject) {
+    let mut rig = Rig::open(subject);
+    let epoch = epoch(&rig);
+    rig.journal.append(begin(intent(1), epoch), None).expect("the queue has room");
+    rig.put(Vec::new()).expect("a commit");
+    assert!(rig.journal.step(id(1)).expect("readable").is_some());
 }
 
 fn a_closed_journal_refuses(subject: &mut dyn Subject) {

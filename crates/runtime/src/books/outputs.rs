@@ -90,7 +90,7 @@ impl Books {
             let shell = Arc::clone(shell);
             Delivery::new(move |arrival| shell.arrived(call, step, arrival))
         } else {
-            Delivery::new(|_| ())
+            Delivery::unheeded()
         };
         slot.push(Item::Reply(translate::reply(reply, &slot), delivery));
         jobs.wakes.push(slot);

@@ -108,10 +108,10 @@ async fn a_question_about_a_step_is_not_answered_with_an_outcome_that_is_not_dur
     upstream.sent(1).await;
     settle().await;
     let status = || bench.runtime.status(&"t".into(), &"ann".into(), Some(step));
-    let before = status().await.steps[0].clone();
+    let before = status().await.0.steps[0].clone();
     assert_eq!((before.outcome, before.executed), (None, Executed::Unknown));
     journal.pump();
-    let after = status().await.steps[0].clone();
+    let after = status().await.0.steps[0].clone();
     assert_eq!((after.outcome, after.executed), (Some(vocab::Outcome::Succeeded), Executed::Yes));
 }
 

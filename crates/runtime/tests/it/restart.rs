@@ -115,10 +115,10 @@ async fn what_was_left_open_is_shown_to_its_caller_after_a_restart() {
     let journal = sent_and_crashed(&upstream, "wipe", Tail::Lost).await;
     let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&upstream));
     journal.pump();
-    let open = bench.runtime.status(&"t".into(), &"ann".into(), None).await;
+    let open = bench.runtime.status(&"t".into(), &"ann".into(), None).await.0;
     assert_eq!(open.steps.len(), 1);
     assert_ne!(open.steps[0].state, State::Closed);
-    assert!(!bench.runtime.status(&"t".into(), &"bob".into(), None).await.found());
+    assert!(!bench.runtime.status(&"t".into(), &"bob".into(), None).await.0.found());
 }
 
 //= S-09
@@ -189,7 +189,7 @@ async fn a_state_handed_out_before_a_restart_is_continued_after_it_and_after_ano
     let before = upstream.paid("a");
     let first = result(bench.ask(leg(&bench)).await);
     assert_eq!((first.2, upstream.paid("a")), (false, before + 1));
-    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(asked)).await;
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(asked)).await.0;
     assert_eq!((seen.steps[0].state, seen.steps[0].executed), (State::Closed, Executed::No));
     bench.runtime.drain(Duration::from_secs(5)).await;
     drop(bench);
@@ -214,6 +214,6 @@ async fn a_task_of_the_upstream_is_asked_about_again_after_a_restart() {
     upstream.words.lock().push_back(ended);
     let bench = Bench::on(journal.reopen(), Arc::clone(&upstream));
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await;
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await.0;
     assert_eq!((seen.steps[0].state, seen.steps[0].executed), (State::Closed, Executed::Yes));
 }

@@ -98,16 +98,16 @@ async fn a_step_is_shown_to_its_own_caller_and_to_nobody_else() {
     let bench = Bench::new();
     let step = unknown(&bench).await;
     let (tenant, ann, bob) = ("t".into(), "ann".into(), "bob".into());
-    let seen = bench.runtime.status(&tenant, &ann, Some(step)).await;
+    let seen = bench.runtime.status(&tenant, &ann, Some(step)).await.0;
     assert_eq!(seen.steps[0].executed, Executed::Unknown);
-    assert_eq!(bench.runtime.status(&tenant, &ann, None).await.steps.len(), 1);
-    assert!(!bench.runtime.status(&tenant, &bob, Some(step)).await.found());
-    assert!(!bench.runtime.status(&tenant, &bob, None).await.found());
+    assert_eq!(bench.runtime.status(&tenant, &ann, None).await.0.steps.len(), 1);
+    assert!(!bench.runtime.status(&tenant, &bob, Some(step)).await.0.found());
+    assert!(!bench.runtime.status(&tenant, &bob, None).await.0.found());
     bench.runtime.resolve(step, Act::Absent, "op".to_owned(), String::new()).await.expect("it is open");
-    let seen = bench.runtime.status(&tenant, &ann, Some(step)).await;
+    let seen = bench.runtime.status(&tenant, &ann, Some(step)).await.0;
     assert_eq!((seen.steps[0].state, seen.steps[0].executed), (State::Closed, Executed::No));
-    assert!(!bench.runtime.status(&tenant, &bob, Some(step)).await.found());
-    assert!(!bench.runtime.status(&tenant, &ann, None).await.found());
+    assert!(!bench.runtime.status(&tenant, &bob, Some(step)).await.0.found());
+    assert!(!bench.runtime.status(&tenant, &ann, None).await.0.found());
 }
 
 //= S-15
@@ -148,8 +148,31 @@ async fn whoever_asks_for_an_unknown_step_hears_what_a_probe_shows_now() {
     let step = stop(bench.call("pay", r#"{"account":"a"}"#).await).step;
     tokio::time::sleep(Duration::from_secs(3)).await;
     bench.upstream.blind.store(false, Ordering::SeqCst);
-    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await;
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await.0;
     assert_eq!((seen.steps[0].outcome, seen.steps[0].executed), (Some(Outcome::Applied), Executed::Yes));
+}
+
+//= S-23
+//= G1
+#[tokio::test(start_paused = true)]
+async fn whoever_got_the_outcome_by_asking_means_it_when_it_calls_again() {
+    for (arrival, sends) in [(Arrival::Lost, 1), (Arrival::Seen, 2)] {
+        let bench = Bench::new();
+        bench.upstream.fault(Fault::Lost);
+        bench.upstream.blind.store(true, Ordering::SeqCst);
+        let told = stop(bench.call("pay", r#"{"account":"a"}"#).await);
+        assert_eq!(told.code, Code::OutcomeUnknown);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        bench.upstream.blind.store(false, Ordering::SeqCst);
+        let (tenant, ann) = ("t".into(), "ann".into());
+        let (seen, delivery) = bench.runtime.status(&tenant, &ann, Some(told.step)).await;
+        assert_eq!(seen.steps[0].executed, Executed::Yes);
+        delivery.report(arrival);
+        bench.call("pay", r#"{"account":"a"}"#).await;
+        assert_eq!(bench.upstream.sends(), sends, "{arrival:?}");
+        let (seen, _) = bench.runtime.status(&tenant, &ann, Some(told.step)).await;
+        assert_eq!(seen.steps[0].outcome, Some(Outcome::Applied));
+    }
 }
 
 //= S-25
@@ -191,7 +214,7 @@ async fn task(bench: &Bench) -> StepId {
 }
 
 async fn state(bench: &Bench, step: StepId) -> (State, Option<Outcome>) {
-    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await;
+    let seen = bench.runtime.status(&"t".into(), &"ann".into(), Some(step)).await.0;
     (seen.steps[0].state, seen.steps[0].outcome)
 }
 

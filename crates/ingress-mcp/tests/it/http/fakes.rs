@@ -95,7 +95,8 @@ impl Guard for Shop {
     fn task_answered(&self, _: &Caller, _: &Name, _: &str, _: TaskAsk, _: &Bytes) {}
 
     fn status(&self, _: &Caller, _: Option<StepId>) -> BoxFuture<'static, Status> {
-        std::future::ready(Status { text: "nothing".into(), guard: "{}".into(), found: false }).boxed()
+        let delivery = Delivery::unheeded();
+        std::future::ready(Status { text: "nothing".into(), guard: "{}".into(), found: false, delivery }).boxed()
     }
 }
 

@@ -1,15 +1,17 @@
 //! The guarded step as the door wants it: the runtime's calls, and what is known of a caller's steps in words.
 
+use crate::Caller;
+use crate::seam::{Event, Guard, Pending, Status};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ingress_mcp::{Caller, Event, Guard, Pending, Status};
 use runtime::{CallError, Request, Runtime, StatusView, StepSummary, TaskAsk};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 use vocab::{Executed, Name, StepId};
 
+/// The guard that ships.
 pub struct Guarded(pub Runtime);
 
 struct Waiting(runtime::Pending);
@@ -50,10 +52,10 @@ impl Guard for Guarded {
     fn status(&self, caller: &Caller, step: Option<StepId>) -> BoxFuture<'static, Status> {
         let asked = self.0.status(&caller.tenant, &caller.principal, step);
         async move {
-            let view = asked.await;
+            let (view, delivery) = asked.await;
             // Nothing open is an answer; only a step that was asked for by name can be missing.
             let found = view.found() || step.is_none();
-            Status { text: text(&view, step), guard: guard(&view, step).to_string(), found }
+            Status { text: text(&view, step), guard: guard(&view, step).to_string(), found, delivery }
         }
         .boxed()
     }
