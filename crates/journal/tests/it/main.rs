@@ -6,4 +6,5 @@ mod disk;
 mod files;
 mod kill;
 mod plans;
+mod power;
 mod stored;
