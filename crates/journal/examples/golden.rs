@@ -5,7 +5,7 @@ use journal::sqlite::Options;
 use journal::{Journal, Retention, Sqlite};
 use std::path::PathBuf;
 use std::time::Duration;
-use vocab::Record;
+use vocab::{Bytes, GuardKind, GuardRow, Record, StepIntent};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name the file to write, ending in .db")?;
@@ -15,8 +15,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let journal = Sqlite::open(&path, Options::default())?;
     let epoch = journal.start().epoch;
     for number in 1..=3 {
-        journal.append(begin(intent(number), epoch), None)?;
+        let undo = (number == 1).then_some(Bytes::from_static(b"{\"undo\":1}"));
+        journal.append(begin(StepIntent { undo, ..intent(number) }, epoch), None)?;
     }
+    let (key, body) = (Bytes::from_static(b"o1"), Bytes::from_static(b"frozen"));
+    journal.append(vec![Record::Guard(GuardRow { kind: GuardKind::Order, key, body, at: at(1) })], None)?;
     journal.append(end(3, epoch), None)?;
     let hour = Duration::from_secs(3600);
     let keep = Retention { bodies: hour, tombstones: 1000 * hour, reads: 1000 * hour };

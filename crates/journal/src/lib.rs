@@ -5,6 +5,7 @@ mod chain;
 pub mod contract;
 pub mod crash;
 pub mod memory;
+mod packed;
 mod reads;
 mod retain;
 pub mod sqlite;

@@ -4,6 +4,7 @@
 //! distance from the note before. A newer form gets another first byte.
 
 use crate::Error;
+use crate::packed::{Reader, number, unzigzag, zigzag};
 use std::collections::HashMap;
 use std::sync::Arc;
 use vocab::{
@@ -137,67 +138,6 @@ pub(crate) fn row(note: &ReadNote) -> StepRow {
         ..StepStatus::new(State::Closed)
     };
     StepRow { intent: Arc::new(intent), status, epoch: Epoch(0), result: None, expired: false }
-}
-
-fn number(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)).cast_unsigned()
-}
-
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
-}
-
-/// Reads what may be damaged: every step can fail and none allocates more than the input is long.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take(&mut self, length: usize) -> Option<&[u8]> {
-        let (head, tail) = self.0.split_at_checked(length)?;
-        self.0 = tail;
-        Some(head)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn index(&mut self) -> Option<usize> {
-        usize::try_from(self.number()?).ok()
-    }
-
-    /// A number of items, each of which takes at least one byte.
-    fn count(&mut self) -> Option<usize> {
-        self.index().filter(|count| *count <= self.0.len())
-    }
-
-    fn text(&mut self) -> Option<Name> {
-        let length = self.index()?;
-        std::str::from_utf8(self.take(length)?).ok().map(Name::from)
-    }
 }
 
 #[cfg(test)]

@@ -1,51 +1,67 @@
 //! The journal in one SQLite file: WAL, one writer thread with group commit, readers that never wait for it.
 //!
+//! An append becomes rows of the `log`, which is what a barrier waits for; `writer` puts them there. What leads to a
+//! step stands in memory (`recent`) until `settle` has written it to the tables, and `lookup` asks both. Reading a step
+//! is reading its rows of the log.
+//!
 //! Every call but `append` may block for the time of a disk read; see each for its bound.
 
 mod copy;
+mod earlier;
+mod entry;
 mod fault;
 mod guard;
 mod keeper;
+mod log;
+mod lookup;
 mod mark;
 mod open;
+mod piece;
 mod place;
 mod pool;
 mod query;
 mod queue;
+mod recent;
 mod retain;
-mod rows;
 mod schema;
+mod settle;
 mod verify;
 mod writer;
 
 pub use fault::Faults;
 
-use crate::chain::Tip;
 use crate::{
     Backup, Error, Filter, Journal, Maintained, Notify, Recall, Recalled, Retention, RunSummary, Start, StoredEvent,
     Ticket, Verified,
 };
 use keeper::{Bell, Keeper};
+use log::Tip;
 use mark::Mark;
 use open::{Meta, Opened};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use place::{Lock, Place};
 use pool::Pool;
 use queue::{Command, Shared};
+use recent::{Memory, Recent};
+use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 use vocab::{GuardKind, GuardRow, Instant, Record, StepId, StepRow};
-use writer::{Copying, Writer, checkpoint};
+use writer::{Copying, OpenRow, Writer, checkpoint};
 
-/// The last position ever given: events may be gone, anchors and gaps remember.
-const LAST_LSN: &str = "SELECT max(coalesce((SELECT max(lsn) FROM event), 0), coalesce((SELECT max(last) FROM \
-                        event_gap), 0), coalesce((SELECT max(lsn) FROM anchor), 0))";
-/// Chunks of retention per call of `maintain`; each shares a commit.
+/// The last event's position: its row may be gone, anchors and gaps remember.
+const LAST_LSN: &str = "SELECT max(
+    coalesce((SELECT lsn FROM log WHERE pos = (SELECT max(pos) FROM log)), 0),
+    coalesce((SELECT lsn FROM log_gap WHERE first = (SELECT max(first) FROM log_gap)), 0),
+    coalesce((SELECT lsn FROM anchor WHERE pos = (SELECT max(pos) FROM anchor)), 0))";
+/// Chunks of retention per call of `maintain`; each is a commit of its own.
 const CHUNKS_MAX: usize = 32;
 const PAGE: u64 = 4_096;
+/// How often a look that met a row on its way out is begun.
+const LOOKS: u32 = 3;
 
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +86,8 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// Size of the WAL, in bytes, at which it is copied into the file even while commits go on.
     pub checkpoint_bytes: u64,
+    /// Steps that stay in memory and in the log until the tables are brought up to them, a batch at a time.
+    pub settle_after: usize,
     /// At the end a gap that was found stays for the next start to report: for one who only writes something down.
     pub keep_gap: bool,
     /// Makes the disk fail, in tests.
@@ -84,6 +102,7 @@ impl Default for Options {
             queue_max: 16_384,
             queue_bytes_max: 64 << 20,
             checkpoint_bytes: 64 << 20,
+            settle_after: 4_096,
             keep_gap: false,
             faults: None,
         }
@@ -102,6 +121,8 @@ pub struct Sqlite {
     start: Start,
     pool: Pool,
     genesis: Tip,
+    /// What is not in the tables yet; one who only reads takes it from the end of the log, each time.
+    memory: Option<Arc<RwLock<Memory>>>,
     options: Options,
     write: Option<Write>,
 }
@@ -124,7 +145,8 @@ impl Sqlite {
     /// program, `DiskFull` when there is no room for the few bytes that a start writes.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Self>, Error> {
         let place = Place::of(path.as_ref());
-        let Opened { db, lock, start, tip, last_at, mark } = open::open(&place, &options)?;
+        let Opened { db, lock, start, tip, genesis, last_at, mark, memory, settled } = open::open(&place, &options)?;
+        let memory = Arc::new(RwLock::new(memory));
         let shared = Arc::new(Shared::new(options.queue_max, options.queue_bytes_max, tip));
         let bell = Arc::new(Bell::default());
         let lock = Arc::new(lock);
@@ -134,11 +156,17 @@ impl Sqlite {
             shared: Arc::clone(&shared),
             epoch: start.epoch,
             tip,
-            anchor: tip.lsn,
+            memory: Arc::clone(&memory),
+            anchor: tip.pos,
             last_at,
             faults: options.faults.clone(),
             full: false,
-            rows: std::collections::HashMap::new(),
+            settled,
+            settling: None,
+            settle_after: options.settle_after.max(1),
+            synced: options.durability == Durability::Full,
+            staged: Recent::default(),
+            row: OpenRow::default(),
         };
         let keeper = Keeper {
             db: pool::open_for_checkpoints(&place.file)?,
@@ -156,8 +184,8 @@ impl Sqlite {
             End { mark_path: place.mark(), keep_gap: options.keep_gap },
         )?;
         let write = Write { shared, bell, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) };
-        let genesis = Tip::genesis(&mark.database);
-        let journal = Self { start, pool: Pool::new(place.file), genesis, options, write: Some(write) };
+        let memory = Some(memory);
+        let journal = Self { start, pool: Pool::new(place.file), genesis, memory, options, write: Some(write) };
         Ok(Arc::new(journal))
     }
 
@@ -175,8 +203,8 @@ impl Sqlite {
             other => other,
         })?;
         let start = Start { epoch: meta.epoch, gap_since: meta.gap_since, notes: Vec::new() };
-        let genesis = Tip::genesis(&meta.database);
-        Ok(Arc::new(Self { start, pool, genesis, options: Options::default(), write: None }))
+        let genesis = meta.genesis;
+        Ok(Arc::new(Self { start, pool, genesis, memory: None, options: Options::default(), write: None }))
     }
 
     /// The steps of SQLite's plans that would look at every row, over all queries of a start and of a call's path.
@@ -185,7 +213,31 @@ impl Sqlite {
     /// # Errors
     /// `Read` when the file cannot be read.
     pub fn scans(&self) -> Result<Vec<String>, Error> {
-        self.pool.read(query::scans)
+        self.pool.read(|db| query::scans(db).map_err(fault::read_error))
+    }
+
+    /// Looks something up in memory and tables. A step that is just being expired may lose its rows between two looks;
+    /// the next one finds what is left of it.
+    fn look<T>(&self, look: impl Fn(&Connection, &RwLock<Memory>) -> rusqlite::Result<T>) -> Result<T, Error> {
+        self.pool.read(|db| {
+            let once = || match &self.memory {
+                Some(memory) => look(db, memory),
+                None => {
+                    // One snapshot, so that the tables have what the log's end does not.
+                    let snapshot = db.unchecked_transaction()?;
+                    let memory = RwLock::new(Memory::replay(&snapshot)?);
+                    look(&snapshot, &memory)
+                }
+            };
+            let mut found = once();
+            for _ in 1..LOOKS {
+                if !matches!(found, Err(rusqlite::Error::QueryReturnedNoRows)) {
+                    break;
+                }
+                found = once();
+            }
+            found.map_err(fault::read_error)
+        })
     }
 
     fn write(&self) -> Result<&Write, Error> {
@@ -222,7 +274,7 @@ fn spawn(
         let in_order = writer.run();
         bell.stop();
         if in_order {
-            finish(&writer, mark, &end);
+            finish(&mut writer, mark, &end);
         }
         drop(writer);
         drop(gone);
@@ -238,7 +290,9 @@ struct End {
 
 /// The end in order: one file, a mark that covers all of it, and no gap left to report, since whoever was told of it
 /// at the start has acted on it by now.
-fn finish(writer: &Writer, mark: Mark, end: &End) {
+fn finish(writer: &mut Writer, mark: Mark, end: &End) {
+    // What cannot be settled now is read from the log by the next start.
+    drop(writer.settle_all());
     let forget = "UPDATE meta SET gap_since = NULL WHERE gap_since IS NOT NULL";
     let closed = end.keep_gap || writer.db.execute_batch(forget).is_ok();
     let tip = writer.tip;
@@ -276,27 +330,27 @@ impl Journal for Sqlite {
     }
 
     fn recall(&self, query: &Recall) -> Result<Recalled, Error> {
-        self.pool.read(|db| query::recall(db, query))
+        self.look(|db, memory| query::recall(db, memory, query))
     }
 
     fn open_steps(&self) -> Result<Vec<StepRow>, Error> {
-        self.pool.read(query::open_steps)
+        self.look(query::open_steps)
     }
 
     fn step(&self, id: StepId) -> Result<Option<StepRow>, Error> {
-        self.pool.read(|db| query::step(db, id))
+        self.look(|db, memory| query::step(db, memory, id))
     }
 
     fn events(&self, id: StepId) -> Result<Vec<StoredEvent>, Error> {
-        self.pool.read(|db| query::events(db, id))
+        self.look(|db, _| log::events(db, id))
     }
 
     fn steps(&self, filter: &Filter) -> Result<Vec<StepRow>, Error> {
-        self.pool.read(|db| query::steps(db, filter))
+        self.look(|db, memory| query::steps(db, memory, filter))
     }
 
     fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
-        self.pool.read(|db| query::runs(db, limit))
+        self.look(|db, memory| query::runs(db, memory, limit))
     }
 
     fn guard(&self, kind: GuardKind, key: &[u8]) -> Result<Option<GuardRow>, Error> {

@@ -309,7 +309,7 @@ impl Store {
 }
 
 /// Lists come without bodies.
-fn bare(mut row: StepRow) -> StepRow {
+pub(crate) fn bare(mut row: StepRow) -> StepRow {
     let intent = Arc::make_mut(&mut row.intent);
     intent.args = vocab::Bytes::new();
     intent.preimage = None;

@@ -2,8 +2,9 @@
 //! as a journal is recognised as a gap even when everything around it was restored too.
 
 use super::fault::{Verdict, read_error};
+use super::log::micros;
 use super::place::{io, sync_directory};
-use super::rows::micros;
+use super::recent::Memory;
 use crate::{Backup, Error};
 use rusqlite::{Connection, params};
 use std::fs::{File, OpenOptions};
@@ -51,7 +52,7 @@ fn copy(db: &Connection, to: &Path, now: Instant) -> Result<Backup, Error> {
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(())).map_err(write_error)?;
     copy.execute("UPDATE meta SET backup_of = database, backup_at = ?1", params![micros(now)]).map_err(write_error)?;
     let number = |sql| copy.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(read_error);
-    let steps = number("SELECT count(*) FROM step")?.cast_unsigned();
+    let steps = count(&copy).map_err(read_error)?;
     let last = Lsn(number(super::LAST_LSN)?.cast_unsigned());
     copy.close().map_err(|(_, error)| write_error(error))?;
     let sync = || {
@@ -63,4 +64,13 @@ fn copy(db: &Connection, to: &Path, now: Instant) -> Result<Backup, Error> {
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sync_directory(parent)?;
     Ok(Backup { bytes: meta.len(), steps, last })
+}
+
+/// Those in the tables, and those that are in the log only.
+fn count(db: &Connection) -> rusqlite::Result<u64> {
+    let mut steps: u64 = db.query_row("SELECT count(*) FROM step", [], |row| row.get::<_, i64>(0))?.cast_unsigned();
+    for entry in Memory::replay(db)?.entries() {
+        steps += u64::from(super::entry::at(db, entry.seq)?.is_none());
+    }
+    Ok(steps)
 }

@@ -1,7 +1,7 @@
 //! What guards remember: rows of opaque bytes by kind and key.
 
 use super::fault::read_error;
-use super::rows::micros;
+use super::log::micros;
 use crate::Error;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use vocab::{Bytes, GuardKind, GuardRow, Instant};
@@ -26,17 +26,11 @@ pub(super) fn put(db: &Connection, row: &GuardRow) -> rusqlite::Result<()> {
 }
 
 pub(super) fn one(db: &Connection, kind: GuardKind, key: &[u8]) -> Result<Option<GuardRow>, Error> {
-    if !exists(db)? {
-        return Ok(None);
-    }
     let mut statement = db.prepare_cached(ONE).map_err(read_error)?;
     statement.query_row(params![kind.number(), key], |row| guard(kind, row)).optional().map_err(read_error)
 }
 
 pub(super) fn newest(db: &Connection, kind: GuardKind, limit: usize) -> Result<Vec<GuardRow>, Error> {
-    if !exists(db)? {
-        return Ok(Vec::new());
-    }
     let limit = i64::try_from(limit.min(LIST_MAX)).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(NEWEST).map_err(read_error)?;
     let rows = statement.query_map(params![kind.number(), limit], |row| guard(kind, row)).map_err(read_error)?;
@@ -56,11 +50,6 @@ pub(super) fn forget(db: &Connection, until: i64) -> rusqlite::Result<bool> {
         );
     }
     Ok(gone as i64 == CHUNK)
-}
-
-/// A file of the first form that nobody has opened for writing since has no such table, and nothing in it.
-fn exists(db: &Connection) -> Result<bool, Error> {
-    db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0)).map(|form| form > 1).map_err(read_error)
 }
 
 fn guard(kind: GuardKind, row: &Row<'_>) -> rusqlite::Result<GuardRow> {

@@ -1,18 +1,17 @@
 //! The thread beside the writer: copies the WAL into the file off the path of commits, and moves the mark.
 
 use super::fault::Verdict;
+use super::log::Tip;
 use super::mark::Mark;
 use super::queue::Shared;
 use super::writer::{Copying, checkpoint};
 use crate::Error;
-use crate::chain::Tip;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Moment};
-use vocab::Lsn;
 
 /// How often it looks for itself.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,15 +68,23 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn run(&mut self) {
-        let mut copied = (Lsn(0), 0);
+        let mut copied = (0, 0);
         let mut seen = copied;
+        let mut settled = 0;
         let mut marked_at = Moment::now();
         while self.bell.wait() {
-            let now = (self.shared.tip.lock().lsn, self.shared.wal_frames.load(Ordering::Relaxed));
+            let now = (self.shared.tip.lock().pos, self.shared.wal_frames.load(Ordering::Relaxed));
             let large = now.1 >= self.frames_max;
             let idle = now == seen;
             seen = now;
             let pending = self.shared.finish_checkpoint.load(Ordering::Relaxed);
+            if idle && now.0 != settled {
+                // Nothing is under way: readers and the next start have less to read then.
+                settled = now.0;
+                self.shared.settle.store(true, Ordering::Relaxed);
+                self.shared.nudge();
+                continue;
+            }
             let due = (large || idle) && now != copied && !pending;
             if due {
                 match checkpoint(&self.db, Copying::Passive) {
@@ -106,7 +113,7 @@ impl Keeper {
     }
 
     fn move_mark(&mut self, tip: Tip) {
-        if tip.lsn == self.mark.tip.lsn {
+        if tip.pos == self.mark.tip.pos {
             return;
         }
         let next = Mark { tip, ..self.mark };

@@ -3,9 +3,9 @@
 //! It sees a journal that is missing, another one, or one with an earlier epoch, position or history. It cannot see
 //! that the whole directory was put back, mark included; a copy made by `backup` says so inside itself.
 
+use super::log::Tip;
 use super::place::{io, sync_directory};
 use crate::Error;
-use crate::chain::Tip;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,10 +17,15 @@ pub(super) struct Mark {
     pub(super) database: [u8; 16],
     pub(super) epoch: Epoch,
     pub(super) tip: Tip,
+    /// Written beside a journal of form 1: its position is that of an event.
+    pub(super) is_old: bool,
 }
 
-const HEAD: &[u8; 8] = b"cofmark1";
-const LENGTH: usize = 8 + 16 + 8 + 8 + 32 + 32;
+const HEAD: &[u8; 8] = b"cofmark2";
+const LENGTH: usize = 8 + 16 + 8 + 8 + 8 + 32 + 32;
+/// Form 1 told the position of the last event; a journal of that time, brought over, goes on after it.
+const HEAD_1: &[u8; 8] = b"cofmark1";
+const LENGTH_1: usize = LENGTH - 8;
 
 impl Mark {
     fn bytes(&self) -> Vec<u8> {
@@ -28,6 +33,7 @@ impl Mark {
         out.extend_from_slice(HEAD);
         out.extend_from_slice(&self.database);
         out.extend_from_slice(&self.epoch.0.to_le_bytes());
+        out.extend_from_slice(&self.tip.pos.to_le_bytes());
         out.extend_from_slice(&self.tip.lsn.0.to_le_bytes());
         out.extend_from_slice(&self.tip.hash.0);
         out.extend_from_slice(blake3::hash(&out).as_bytes());
@@ -35,16 +41,21 @@ impl Mark {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let (body, sum) = bytes.split_at_checked(LENGTH - 32)?;
-        if blake3::hash(body).as_bytes() != sum || !body.starts_with(HEAD) {
+        let (is_old, length) = if bytes.starts_with(HEAD_1) { (true, LENGTH_1) } else { (false, LENGTH) };
+        let (body, sum) = bytes.split_at_checked(length - 32)?;
+        if blake3::hash(body).as_bytes() != sum || !(is_old || body.starts_with(HEAD)) {
             return None;
         }
+        let number = |at: usize| Some(u64::from_le_bytes(body.get(at..at + 8)?.try_into().ok()?));
+        let lsn = number(if is_old { 32 } else { 40 })?;
         Some(Self {
+            is_old,
             database: body[8..24].try_into().ok()?,
-            epoch: Epoch(u64::from_le_bytes(body[24..32].try_into().ok()?)),
+            epoch: Epoch(number(24)?),
             tip: Tip {
-                lsn: Lsn(u64::from_le_bytes(body[32..40].try_into().ok()?)),
-                hash: Hash(body[40..72].try_into().ok()?),
+                pos: number(32)?.cast_signed(),
+                lsn: Lsn(lsn),
+                hash: Hash(body[length - 64..length - 32].try_into().ok()?),
             },
         })
     }
@@ -74,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_mark_reads_back_and_a_damaged_one_is_none() {
-        let tip = Tip { lsn: Lsn(77), hash: Hash([9; 32]) };
-        let mark = Mark { database: [3; 16], epoch: Epoch(5), tip };
+        let tip = Tip { pos: 40, lsn: Lsn(77), hash: Hash([9; 32]) };
+        let mark = Mark { database: [3; 16], epoch: Epoch(5), tip, is_old: false };
         let bytes = mark.bytes();
         assert_eq!(bytes.len(), LENGTH);
         assert_eq!(Mark::parse(&bytes), Some(mark));

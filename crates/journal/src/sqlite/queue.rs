@@ -1,11 +1,11 @@
 //! What waits for the writer: appends in order, notes of reads, commands; bounded in number and in bytes.
 
-use crate::chain::Tip;
+use super::log::Tip;
 use crate::{Durable, Error, Maintained, Notify, Retention, Ticket};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant as Moment};
 use vocab::{Instant, ReadNote, Record};
@@ -34,7 +34,11 @@ pub(super) struct Shared {
     pub(super) wal_frames: AtomicU64,
     /// The keeper copied what it could; the writer is to copy the rest between two commits, so that the WAL restarts.
     pub(super) finish_checkpoint: AtomicBool,
-    /// The last durable event.
+    /// The tables are to be brought up to the log.
+    pub(super) settle: AtomicBool,
+    /// The writer has more to do, whether or not anything is appended.
+    pub(super) busy: AtomicBool,
+    /// The end of what is durable.
     pub(super) tip: Mutex<Tip>,
     appends_max: usize,
     bytes_max: usize,
@@ -62,8 +66,7 @@ struct Queue {
 enum Waiting {
     #[default]
     No,
-    Anything,
-    Deadline,
+    Due,
     /// As many as last time.
     Group,
 }
@@ -95,6 +98,8 @@ impl Shared {
             notify: OnceLock::new(),
             wal_frames: AtomicU64::new(0),
             finish_checkpoint: AtomicBool::new(false),
+            settle: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
             tip: Mutex::new(tip),
             appends_max,
             bytes_max,
@@ -192,19 +197,15 @@ impl Shared {
                 }
                 break;
             }
-            let finish = self.finish_checkpoint.load(std::sync::atomic::Ordering::Relaxed);
-            if queue.is_due() || finish {
+            if queue.is_due() || self.is_asked() {
                 break;
             }
             match queue.deadline() {
-                None => {
-                    queue.writer = Waiting::Anything;
-                    self.wake.wait(&mut queue);
-                }
                 Some(deadline) if deadline <= Moment::now() => break,
-                Some(deadline) => {
-                    queue.writer = Waiting::Deadline;
-                    self.wake.wait_until(&mut queue, deadline);
+                // It looks for itself in time for records that nobody waits for: they wake it for nothing.
+                deadline => {
+                    queue.writer = Waiting::Due;
+                    self.wake.wait_until(&mut queue, deadline.unwrap_or_else(|| Moment::now() + ASYNC_WAIT));
                 }
             }
             queue.writer = Waiting::No;
@@ -213,8 +214,15 @@ impl Shared {
         if queue.ticketed.max(queue.last_group) > GATHER_ABOVE && !queue.closing {
             self.gather(&mut queue);
         }
-        queue.last_group = queue.ticketed;
+        if queue.ticketed > 0 {
+            queue.last_group = queue.ticketed;
+        }
         Some(queue.take())
+    }
+
+    /// There is something to do beside the queue.
+    fn is_asked(&self) -> bool {
+        [&self.finish_checkpoint, &self.settle, &self.busy].iter().any(|asked| asked.load(Ordering::Relaxed))
     }
 
     /// Waits a little for those who were told of the last commit and are about to append again.
@@ -271,8 +279,7 @@ impl Queue {
     fn must_wake(&self, ticketed: bool) -> bool {
         match self.writer {
             Waiting::No => false,
-            Waiting::Anything => true,
-            Waiting::Deadline => ticketed || self.is_due(),
+            Waiting::Due => ticketed || self.is_due(),
             Waiting::Group => self.ticketed >= self.last_group,
         }
     }

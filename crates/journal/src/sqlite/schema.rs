@@ -3,6 +3,7 @@
 //! `user_version` counts the forms; a step up is written here and proven by the golden file of the form before it.
 //! A file of a later form is refused: an older program beside a newer one could drop what it does not know.
 
+use super::earlier;
 use super::fault::{open_error, read_error};
 use crate::Error;
 use rusqlite::Connection;
@@ -11,49 +12,41 @@ use std::time::Duration;
 
 /// "Cofd": what `file` and `doctor` tell a journal by.
 pub(super) const APPLICATION_ID: i32 = 0x436f_6664;
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// 3.7.0 to 3.51.2 corrupt the file when one connection resets the WAL while another checkpoints.
 const SQLITE_MIN: i32 = 3_051_003;
 
-// Bodies live apart from their rows: a change of status then rewrites some three hundred bytes whatever the size of
-// the arguments, and expiry deletes bodies without touching an index of the row. `step_key` covers tombstones too,
-// because a tombstone is the same row: one insert stays the only arbitration point, and nothing races with expiry.
-// `twin` stands for scope and content in an index a sixth as large: such an index is written at random places, and
-// each place costs a page of the WAL.
-const FORM_1: &str = "
+// An append is written once, into `log`; that is all a barrier waits for. Where a step lies and how it stands follows
+// in batches, off the path (`settle`): what is past `meta.settled` is in the log only, and a start reads it from there.
+// A tombstone is the same row of `step`, with what is left of its log rows in `stone`: a claim stays one look-up, and
+// nothing races with expiry.
+const FORM_3: &str = "
 CREATE TABLE meta(
   one INTEGER PRIMARY KEY CHECK(one = 1), database BLOB NOT NULL, epoch INTEGER NOT NULL,
-  gap_since INTEGER, backup_of BLOB, backup_at INTEGER, orphans_checked INTEGER NOT NULL DEFAULT 0) STRICT;
-INSERT INTO meta(one, database, epoch) VALUES (1, randomblob(16), 0);
+  gap_since INTEGER, backup_of BLOB, backup_at INTEGER, orphans_checked INTEGER NOT NULL DEFAULT 0,
+  settled INTEGER NOT NULL DEFAULT 0, origin INTEGER NOT NULL DEFAULT 0, origin_hash BLOB) STRICT;
+
+CREATE TABLE log(
+  pos INTEGER PRIMARY KEY, step_id BLOB NOT NULL, at INTEGER NOT NULL, lsn INTEGER NOT NULL, hash BLOB NOT NULL,
+  records BLOB NOT NULL) STRICT;
+CREATE INDEX log_step ON log(step_id);
+CREATE TABLE log_gap(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, lsn INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE anchor(pos INTEGER PRIMARY KEY, lsn INTEGER NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL) STRICT;
 
 CREATE TABLE step(
-  seq INTEGER PRIMARY KEY,
-  state INTEGER NOT NULL, attempt INTEGER NOT NULL, outcome INTEGER, cause INTEGER, verification INTEGER NOT NULL,
-  told TEXT, delivered INTEGER NOT NULL, run_again INTEGER NOT NULL, remote_task TEXT,
-  first_sent_at INTEGER, last_sent_at INTEGER, closed_at INTEGER, next_action_at INTEGER,
-  epoch INTEGER NOT NULL, result_hash BLOB, expired INTEGER NOT NULL DEFAULT 0,
-  step_id BLOB NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL, key_source INTEGER NOT NULL,
-  fingerprint BLOB NOT NULL, content BLOB, scope BLOB, twin INTEGER, tenant TEXT NOT NULL, principal TEXT NOT NULL,
-  run_id BLOB NOT NULL, upstream TEXT NOT NULL, tool TEXT NOT NULL, effect INTEGER NOT NULL,
-  effect_source INTEGER NOT NULL, policy BLOB, lane TEXT, upstream_key TEXT, created_at INTEGER NOT NULL) STRICT;
-CREATE UNIQUE INDEX step_id ON step(step_id);
-CREATE UNIQUE INDEX step_key ON step(key, generation);
-CREATE INDEX step_twin ON step(twin, created_at) WHERE twin IS NOT NULL;
-CREATE INDEX step_open ON step(created_at) WHERE state < 100;
+  seq INTEGER PRIMARY KEY, step_id BLOB NOT NULL, run_id BLOB NOT NULL, principal TEXT NOT NULL,
+  upstream TEXT NOT NULL, effect INTEGER NOT NULL, created_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+  state INTEGER NOT NULL, outcome INTEGER, verification INTEGER NOT NULL, closed_at INTEGER, epoch INTEGER NOT NULL,
+  expired INTEGER NOT NULL, status_at INTEGER NOT NULL, result_at INTEGER, stone BLOB) STRICT;
 CREATE INDEX step_run ON step(run_id);
+CREATE INDEX step_open ON step(created_at) WHERE state < 100;
 CREATE INDEX step_due ON step(expired, closed_at)
   WHERE state = 100 AND closed_at IS NOT NULL AND (outcome IS NULL OR outcome NOT IN (5, 8));
+CREATE TABLE find(word INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(word, seq)) STRICT, WITHOUT ROWID;
+";
 
-CREATE TABLE body(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-
-CREATE TABLE event(
-  lsn INTEGER PRIMARY KEY, step_id BLOB NOT NULL, at INTEGER NOT NULL, epoch INTEGER NOT NULL, kind INTEGER NOT NULL,
-  attempt INTEGER NOT NULL, class INTEGER, detail TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE INDEX event_step ON event(step_id);
-CREATE TABLE event_gap(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE anchor(lsn INTEGER PRIMARY KEY, hash BLOB NOT NULL, at INTEGER NOT NULL) STRICT;
-
+const READS: &str = "
 CREATE TABLE read_batch(
   id INTEGER PRIMARY KEY, min_at INTEGER NOT NULL, max_at INTEGER NOT NULL, count INTEGER NOT NULL,
   notes BLOB NOT NULL) STRICT;
@@ -61,27 +54,12 @@ CREATE INDEX read_at ON read_batch(max_at);
 ";
 
 /// What guards remember. An older program would not see an operator's freeze, so that the form went up with it.
-const FORM_2: &str = "
+const GUARDS: &str = "
 CREATE TABLE guard(
   kind INTEGER NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY(kind, key)) STRICT, WITHOUT ROWID;
 CREATE INDEX guard_at ON guard(kind, at);
 ";
-
-/// What a body belongs to: `id = seq * 4 + kind`, so that bodies of one step lie together and need no index.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Body {
-    Args = 0,
-    Result = 1,
-    Preimage = 2,
-    Undo = 3,
-}
-
-impl Body {
-    pub(super) fn of(self, seq: i64) -> i64 {
-        seq * 4 + self as i64
-    }
-}
 
 pub(super) fn assert_version() -> Result<(), Error> {
     if rusqlite::version_number() < SQLITE_MIN {
@@ -118,7 +96,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     match (application, version) {
         (0, 0) if tables == 0 => create(connection).map_err(|error| open_error(&error)),
         (APPLICATION_ID, VERSION) => Ok(()),
-        (APPLICATION_ID, 1) => step_up(connection).map_err(|error| open_error(&error)),
+        (APPLICATION_ID, from @ (1 | 2)) => step_up(connection, from).map_err(|error| open_error(&error)),
         (APPLICATION_ID, newer) if newer > VERSION => {
             Err(Error::Open(format!("its form {newer} is newer than this program, which knows up to {VERSION}")))
         }
@@ -126,18 +104,14 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     }
 }
 
-fn step_up(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    transaction.execute_batch(FORM_2)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()
-}
-
-/// Refuses what this program cannot read. A file of the form before is read as it is: only its owner changes it.
+/// Refuses what this program cannot read as it is: one who only reads brings nothing over.
 pub(super) fn check(connection: &Connection) -> Result<(), Error> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     match (pragma("application_id").map_err(read_error)?, pragma("user_version").map_err(read_error)?) {
-        (APPLICATION_ID, 1..=VERSION) => Ok(()),
+        (APPLICATION_ID, VERSION) => Ok(()),
+        (APPLICATION_ID, 1 | 2) => {
+            Err(Error::Open("it is of an earlier form: start the gateway on it once".to_owned()))
+        }
         (APPLICATION_ID, other) => Err(Error::Open(format!("its form is {other}, this program reads {VERSION}"))),
         _ => Err(Error::Open("the file is not a journal of this program".to_owned())),
     }
@@ -147,9 +121,24 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     // Only before the first table, and outside a transaction.
     connection.execute_batch("PRAGMA auto_vacuum=INCREMENTAL;")?;
     let transaction = connection.transaction()?;
-    transaction.execute_batch(FORM_1)?;
-    transaction.execute_batch(FORM_2)?;
+    for tables in [FORM_3, READS, GUARDS] {
+        transaction.execute_batch(tables)?;
+    }
+    transaction.execute_batch("INSERT INTO meta(one, database, epoch) VALUES (1, randomblob(16), 0)")?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// From an earlier form, in one transaction: a crash leaves the old one. The time it takes grows with the journal.
+fn step_up(connection: &mut Connection, from: i32) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    earlier::set_aside(&transaction)?;
+    transaction.execute_batch(FORM_3)?;
+    if from == 1 {
+        transaction.execute_batch(GUARDS)?;
+    }
+    earlier::bring_over(&transaction)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }

@@ -1,38 +1,65 @@
 //! The one thread that writes: drains the queue into one transaction, waits for its fsync, tells all waiters at once.
 
 use super::fault::{Faults, Verdict};
+use super::log::{Tip, micros};
+use super::lookup::{self, Staged};
 use super::queue::{Append, Batch, Command, Shared};
-use super::retain;
-use super::rows::{insert, put_event, seq, update};
-use crate::chain::Tip;
+use super::recent::{Memory, Recent};
+use super::settle::{self, Settling};
+use super::{entry::Entry, log, piece, retain};
 use crate::{Durable, Error, Maintained};
+use parking_lot::RwLock;
 use rusqlite::{Connection, params};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
-use vocab::{Epoch, Instant, Lsn, ReadNote, Record, StepId};
+use vocab::{Epoch, Instant, Lsn, ReadNote, Record, StepId, StepIntent};
 
-/// Events between two anchors: what a start has to check at most.
-const ANCHOR_EVERY: u64 = 4_096;
+/// Rows between two anchors: what a start has to check at most.
+const ANCHOR_EVERY: i64 = 4_096;
 /// Anchors kept; the oldest are only of interest to a full check, which does not need them.
 const ANCHORS_MAX: i64 = 64;
-/// Rows whose place is remembered.
-const ROWS_MAX: usize = 65_536;
+/// Steps in memory above which nothing more is taken before they are settled.
+const RECENT_MAX: usize = 65_536;
 /// SQLite's own bound, to take a simulated full disk away again.
 const PAGES_MAX: i64 = 4_294_967_294;
 
 pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) shared: Arc<Shared>,
+    pub(super) memory: Arc<RwLock<Memory>>,
     pub(super) epoch: Epoch,
     pub(super) tip: Tip,
-    pub(super) anchor: Lsn,
+    /// Position of the last anchor.
+    pub(super) anchor: i64,
     pub(super) last_at: Instant,
     pub(super) faults: Option<Arc<Faults>>,
     pub(super) full: bool,
-    /// Where the rows of steps under way lie, so that their updates need no look-up by name.
-    pub(super) rows: HashMap<StepId, i64>,
+    /// The log up to here is in the tables.
+    pub(super) settled: i64,
+    pub(super) settling: Option<Settling>,
+    pub(super) settle_after: usize,
+    /// Whether a commit is synced, outside of slices of settling.
+    pub(super) synced: bool,
+    /// What the present commit adds to memory.
+    pub(super) staged: Recent,
+    /// The row of the log that is being put together.
+    pub(super) row: OpenRow,
+}
+
+/// Records of one step, until a record of another follows: what was noted of a step just before its outcome shares the
+/// row.
+#[derive(Default)]
+pub(super) struct OpenRow {
+    step: Option<StepId>,
+    events: u64,
+    packed: Vec<u8>,
+}
+
+/// What to put back when an append is refused half-way.
+enum Undo {
+    Inserted(i64, Arc<StepIntent>),
+    Updated(i64, Option<Box<Entry>>),
 }
 
 /// Why an append left no trace.
@@ -55,9 +82,11 @@ impl Writer {
     /// Runs until the journal is closed or cannot be trusted. `true`: closed in order.
     pub(super) fn run(&mut self) -> bool {
         while let Some(batch) = self.shared.next() {
-            let committed = self.commit(batch);
+            let committed = self.take(batch);
             let finish = self.shared.finish_checkpoint.load(Ordering::Relaxed);
-            let finished = committed.and_then(|()| if finish { self.checkpoint() } else { Ok(()) });
+            let finished = committed
+                .and_then(|()| self.settle_some())
+                .and_then(|()| if finish { self.checkpoint() } else { Ok(()) });
             if finish {
                 // Only now may the keeper copy again: two at once, and this one would not have been whole.
                 self.shared.finish_checkpoint.store(false, Ordering::Relaxed);
@@ -77,11 +106,21 @@ impl Writer {
         }
     }
 
+    /// Appends first, and then what goes by them: nobody who waits for a barrier waits for retention.
+    fn take(&mut self, batch: Batch) -> Result<(), String> {
+        let Batch { appends, notes, commands } = batch;
+        self.commit(Batch { appends, notes, commands: Vec::new() })?;
+        self.commit(Batch { commands, ..Batch::default() })
+    }
+
     /// One transaction. `Err` is a reason to trust nothing any more.
     fn commit(&mut self, batch: Batch) -> Result<(), String> {
         let Batch { appends, notes, commands } = batch;
         if appends.is_empty() && notes.is_empty() && commands.is_empty() {
             return Ok(());
+        }
+        if self.memory.read().active.entries.len() > RECENT_MAX || self.must_settle_before(&commands) {
+            self.settle_all()?;
         }
         let before = (self.tip, self.anchor, self.last_at);
         let mut results = Vec::with_capacity(appends.len());
@@ -91,7 +130,8 @@ impl Writer {
         let mut rolled_back = Ok(());
         if let Some(verdict) = &verdict {
             (self.tip, self.anchor, self.last_at) = before;
-            self.rows.clear();
+            self.staged = Recent::default();
+            self.row = OpenRow::default();
             // Some errors have rolled back already.
             if !self.db.is_autocommit() {
                 rolled_back = self.db.execute_batch("ROLLBACK");
@@ -111,6 +151,11 @@ impl Writer {
             // Before anybody hears of it: what they append next must be refused.
             Some(why) => self.shared.set_health(Some(Error::Poisoned(why.clone()))),
             None => self.shared.set_health(verdict.map(|verdict| verdict.error())),
+        }
+        // Whoever is told can find it.
+        let staged = std::mem::take(&mut self.staged);
+        if !staged.entries.is_empty() {
+            self.memory.write().active.merge(staged);
         }
         *self.shared.tip.lock() = self.tip;
         let told = appends.iter().zip(results);
@@ -141,11 +186,12 @@ impl Writer {
                 Err(Stop::Broken(error)) => return Err(error),
             }
         }
+        self.end_row()?;
         more_notes.extend_from_slice(notes);
         self.put_notes(&more_notes)?;
         for Command::Retain { now, keep, reply } in commands {
             self.run_sql("SAVEPOINT retain")?;
-            let result = match retain::chunk(&self.db, *now, keep) {
+            let result = match retain::chunk(&self.db, &Staged(&self.staged, &self.memory), *now, keep) {
                 Ok(done) => Ok(done),
                 Err(error) if self.db.is_autocommit() => return Err(error),
                 Err(error) => {
@@ -165,70 +211,113 @@ impl Writer {
 
     /// All records of one append or none.
     fn apply(&mut self, records: &[Record], notes: &mut Vec<ReadNote>) -> Result<Lsn, Stop> {
-        let before = (self.tip, self.last_at, notes.len());
-        // A refusal of the first record has nothing to take back: the usual append needs no savepoint.
-        let guarded =
-            records.iter().skip(1).any(|record| matches!(record, Record::Insert { .. } | Record::Update { .. }));
-        if guarded {
-            self.run_sql("SAVEPOINT one")?;
+        // Everything is judged before anything is written, so that a refused append has nothing to take back.
+        let mut undo = Vec::new();
+        let mut pos = self.tip.pos + i64::from(self.row.step.is_some());
+        let mut last = self.row.step;
+        for (step, records) in rows(records) {
+            pos += i64::from(last != Some(step));
+            last = Some(step);
+            for record in records {
+                if let Err(error) = self.stage(pos, record, &mut undo)? {
+                    self.unstage(undo);
+                    return Err(Stop::Refused(error));
+                }
+            }
+        }
+        for (step, records) in rows(records) {
+            self.put(step, records)?;
         }
         for record in records {
-            if let Err(error) = self.record(record, notes)? {
-                (self.tip, self.last_at) = (before.0, before.1);
-                notes.truncate(before.2);
-                self.rows.clear();
-                if guarded {
-                    self.run_sql("ROLLBACK TO one")?;
-                    self.run_sql("RELEASE one")?;
-                }
-                return Err(Stop::Refused(error));
+            match record {
+                Record::Read(note) => notes.push(note.clone()),
+                Record::Guard(row) => super::guard::put(&self.db, row)?,
+                _ => {}
             }
         }
-        if guarded {
-            self.run_sql("RELEASE one")?;
-        }
-        Ok(self.tip.lsn)
+        Ok(Lsn(self.tip.lsn.0 + self.row.events))
     }
 
-    fn record(&mut self, record: &Record, notes: &mut Vec<ReadNote>) -> Result<Result<(), Error>, Stop> {
+    //= G1
+    fn may_insert(&self, intent: &StepIntent, epoch: Epoch) -> rusqlite::Result<Result<(), Error>> {
+        if epoch != self.epoch {
+            return Ok(Err(Error::Fenced));
+        }
+        let known = Staged(&self.staged, &self.memory);
+        if lookup::by_id(&self.db, &known, intent.step)?.is_some() {
+            return Ok(Err(Error::Conflict));
+        }
+        match lookup::is_held(&self.db, &known, intent.key, intent.generation) {
+            // Who holds the key cannot be read: nothing may run under it.
+            Ok(true) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(Err(Error::Conflict)),
+            Ok(false) => Ok(Ok(())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a record changes about where its step lies and how it stands.
+    fn stage(&mut self, pos: i64, record: &Record, undo: &mut Vec<Undo>) -> rusqlite::Result<Result<(), Error>> {
         match record {
-            //= G1
             Record::Insert { intent, status, epoch } => {
-                if *epoch != self.epoch {
-                    return Ok(Err(Error::Fenced));
+                if let Err(error) = self.may_insert(intent, *epoch)? {
+                    return Ok(Err(error));
                 }
-                let Some(seq) = insert(&self.db, intent, status, *epoch)? else { return Ok(Err(Error::Conflict)) };
-                if status.state.is_open() {
-                    if self.rows.len() >= ROWS_MAX {
-                        self.rows.clear();
-                    }
-                    self.rows.insert(intent.step, seq);
-                }
+                self.staged.insert(pos, intent, status, *epoch);
+                undo.push(Undo::Inserted(pos, Arc::clone(intent)));
             }
             Record::Update { step, epoch, status, result } => {
-                let known = if status.state.is_open() { self.rows.get(step).copied() } else { self.rows.remove(step) };
-                let seq = match known {
-                    Some(seq) => Some(seq),
-                    None => seq(&self.db, *step)?,
-                };
-                let Some(seq) = seq else { return Ok(Err(Error::Fenced)) };
-                if !update(&self.db, seq, *step, status, *epoch, result.as_ref())? {
+                let found = lookup::by_id(&self.db, &Staged(&self.staged, &self.memory), *step)?;
+                let Some(mut entry) = found.filter(|entry| entry.epoch <= *epoch) else {
                     return Ok(Err(Error::Fenced));
-                }
+                };
+                entry.update(pos, status, *epoch, result.is_some());
+                let seq = entry.seq;
+                undo.push(Undo::Updated(seq, self.staged.entries.insert(seq, entry).map(Box::new)));
             }
-            Record::Event(event) => {
-                self.tip = self.tip.after(self.epoch, event);
-                self.last_at = event.at;
-                put_event(&self.db, event, self.epoch, self.tip)?;
-            }
-            Record::Read(note) => notes.push(note.clone()),
-            Record::Guard(row) => super::guard::put(&self.db, row)?,
+            Record::Event(_) | Record::Read(_) | Record::Guard(_) => {}
         }
         Ok(Ok(()))
     }
 
+    fn unstage(&mut self, undo: Vec<Undo>) {
+        for one in undo.into_iter().rev() {
+            match one {
+                Undo::Inserted(seq, intent) => self.staged.remove(seq, &intent),
+                Undo::Updated(seq, Some(entry)) => drop(self.staged.entries.insert(seq, *entry)),
+                Undo::Updated(seq, None) => drop(self.staged.entries.remove(&seq)),
+            }
+        }
+    }
+
+    /// Adds to the open row of the log, or begins the next.
+    fn put(&mut self, step: StepId, records: &[Record]) -> rusqlite::Result<()> {
+        if self.row.step != Some(step) {
+            self.end_row()?;
+            self.row.step = Some(step);
+            piece::begin(&mut self.row.packed, self.epoch);
+        }
+        for record in records {
+            if let Record::Event(event) = record {
+                self.row.events += 1;
+                self.last_at = event.at;
+            }
+        }
+        piece::pack(&mut self.row.packed, records);
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> rusqlite::Result<()> {
+        if let Some(step) = self.row.step.take() {
+            self.tip = self.tip.after(step, self.last_at, self.row.events, &self.row.packed);
+            log::put(&self.db, self.tip, step, self.last_at, &self.row.packed)?;
+        }
+        self.row.events = 0;
+        self.row.packed.clear();
+        Ok(())
+    }
+
     fn put_notes(&self, notes: &[ReadNote]) -> rusqlite::Result<()> {
-        let times = || notes.iter().map(|note| super::rows::micros(note.at));
+        let times = || notes.iter().map(|note| micros(note.at));
         let (Some(min), Some(max)) = (times().min(), times().max()) else { return Ok(()) };
         let packed = crate::reads::pack(notes);
         self.db
@@ -238,9 +327,61 @@ impl Writer {
     }
 
     fn put_anchor(&mut self) -> rusqlite::Result<()> {
-        if self.tip.lsn.0 - self.anchor.0 >= ANCHOR_EVERY {
+        if self.tip.pos - self.anchor >= ANCHOR_EVERY {
             anchor(&self.db, self.tip, self.last_at)?;
-            self.anchor = self.tip.lsn;
+            self.anchor = self.tip.pos;
+        }
+        Ok(())
+    }
+
+    /// Retention goes by the tables: what may be due has to be in them.
+    fn must_settle_before(&self, commands: &[Command]) -> bool {
+        commands.iter().any(|Command::Retain { now, keep, .. }| {
+            let cutoff = *now - keep.bodies;
+            self.memory.read().entries().any(|entry| entry.closed_at.is_some_and(|at| at <= cutoff))
+        })
+    }
+
+    /// One slice, where settling is under way or due.
+    fn settle_some(&mut self) -> Result<(), String> {
+        let asked = self.shared.settle.swap(false, Ordering::Relaxed);
+        if self.settling.is_none() {
+            let rows = self.tip.pos - self.settled;
+            if rows == 0 || !(asked || settle::is_due(&self.memory, rows, self.settle_after)) {
+                return Ok(());
+            }
+            self.settling = Some(Settling::begin(&self.memory, self.tip.pos));
+        }
+        let Some(settling) = &mut self.settling else { return Ok(()) };
+        match slice(&self.db, settling, &self.memory, self.synced) {
+            Ok(false) => self.shared.busy.store(true, Ordering::Relaxed),
+            Ok(true) => {
+                self.settled = settling.up_to();
+                self.settling = None;
+                self.shared.busy.store(false, Ordering::Relaxed);
+            }
+            Err(error) => {
+                // The log has it all: it is tried again with the next commit.
+                self.shared.busy.store(false, Ordering::Relaxed);
+                if let Verdict::Fatal(why) = Verdict::of(&error) {
+                    self.shared.set_health(Some(Error::Poisoned(why.clone())));
+                    return Err(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that is committed, now.
+    pub(super) fn settle_all(&mut self) -> Result<(), String> {
+        while self.settled < self.tip.pos {
+            let before = self.settling.as_ref().map(Settling::done);
+            self.shared.settle.store(true, Ordering::Relaxed);
+            self.settle_some()?;
+            // No room: the tables follow when there is.
+            if self.settling.is_some() && self.settling.as_ref().map(Settling::done) == before {
+                break;
+            }
         }
         Ok(())
     }
@@ -283,14 +424,47 @@ impl Writer {
     }
 }
 
+/// One transaction of settling; it is not synced. `true`: that was the last.
+fn slice(db: &Connection, settling: &mut Settling, memory: &RwLock<Memory>, synced: bool) -> rusqlite::Result<bool> {
+    if synced {
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+    }
+    let write = || {
+        db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let done = settling.slice(db, memory)?;
+        db.prepare_cached("COMMIT")?.execute([])?;
+        Ok::<_, rusqlite::Error>(done)
+    };
+    let written = write();
+    if written.is_err() && !db.is_autocommit() {
+        db.execute_batch("ROLLBACK")?;
+    }
+    if synced {
+        db.pragma_update(None, "synchronous", "FULL")?;
+    }
+    Ok(settling.wrote(written?, memory))
+}
+
+/// The records of an append as rows of the log: each holds what belongs to one step, in order.
+fn rows(records: &[Record]) -> impl Iterator<Item = (StepId, &[Record])> {
+    records
+        .chunk_by(|one, next| step_of(next).is_none_or(|step| step_of(one) == Some(step)))
+        .filter_map(|records| step_of(records.first()?).map(|step| (step, records)))
+}
+
+fn step_of(record: &Record) -> Option<StepId> {
+    match record {
+        Record::Insert { intent, .. } => Some(intent.step),
+        Record::Update { step, .. } => Some(*step),
+        Record::Event(event) => Some(event.step),
+        Record::Read(_) | Record::Guard(_) => None,
+    }
+}
+
 pub(super) fn anchor(db: &Connection, tip: Tip, at: Instant) -> rusqlite::Result<()> {
-    let at = super::rows::micros(at);
-    db.prepare_cached("INSERT OR REPLACE INTO anchor(lsn, hash, at) VALUES (?1, ?2, ?3)")?.execute(params![
-        tip.lsn.0.cast_signed(),
-        tip.hash.0,
-        at
-    ])?;
-    db.prepare_cached("DELETE FROM anchor WHERE lsn <= (SELECT lsn FROM anchor ORDER BY lsn DESC LIMIT 1 OFFSET ?1)")?
+    db.prepare_cached("INSERT OR REPLACE INTO anchor(pos, lsn, hash, at) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![tip.pos, tip.lsn.0.cast_signed(), tip.hash.0, micros(at)])?;
+    db.prepare_cached("DELETE FROM anchor WHERE pos <= (SELECT pos FROM anchor ORDER BY pos DESC LIMIT 1 OFFSET ?1)")?
         .execute([ANCHORS_MAX])?;
     Ok(())
 }

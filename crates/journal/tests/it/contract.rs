@@ -12,12 +12,16 @@ fn run<S: Subject>(fresh: impl Fn() -> S) {
     }
 }
 
-struct InFile(TempDir, Durability);
+struct InFile(TempDir, Options);
 
 impl Subject for InFile {
     fn open(&mut self) -> Arc<dyn Journal> {
-        Sqlite::open(self.0.path(), Options { durability: self.1, ..Options::default() }).expect("a fresh directory")
+        Sqlite::open(self.0.path(), self.1.clone()).expect("a fresh directory")
     }
+}
+
+fn in_file(options: Options) -> InFile {
+    InFile(tempfile::tempdir().expect("a temporary directory"), options)
 }
 
 struct InMemory(Option<Arc<Memory>>, fn() -> Arc<Memory>);
@@ -54,12 +58,19 @@ impl Subject for Crashing {
 
 #[test]
 fn the_file_journal_keeps_the_contract() {
-    run(|| InFile(tempfile::tempdir().expect("a temporary directory"), Durability::Full));
+    run(|| in_file(Options::default()));
 }
 
 #[test]
 fn the_file_journal_without_syncs_keeps_the_contract() {
-    run(|| InFile(tempfile::tempdir().expect("a temporary directory"), Durability::ProcessCrashOnly));
+    run(|| in_file(Options { durability: Durability::ProcessCrashOnly, ..Options::default() }));
+}
+
+#[test]
+fn the_file_journal_keeps_the_contract_whenever_its_tables_follow() {
+    for settle_after in [1, 2, 5] {
+        run(|| in_file(Options { settle_after, ..Options::default() }));
+    }
 }
 
 #[test]

@@ -210,34 +210,43 @@ fn a_file_that_is_no_journal_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_changed_event_is_found_at_the_start_and_by_a_check() {
+fn a_changed_record_is_found_at_the_start_and_by_a_check() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("journal.db");
-    fill(&path, 0..5);
+    // One by one, so that each append has a row of its own.
+    (0..5).for_each(|number| {
+        let mut subject = at(&path);
+        let mut rig = Rig::open(&mut subject);
+        let epoch = rig.journal.start().epoch;
+        rig.put(begin(intent(number), epoch)).expect("a fresh key");
+        rig.put(end(number, epoch)).expect("our own row");
+    });
     let edit = |sql: &str| {
         let file = rusqlite::Connection::open(&path).expect("a journal");
         file.execute_batch(sql).expect("changed");
     };
     // Before the last anchor: a start does not look there, a full check does.
     Sqlite::open(&path, Options::default()).expect("a journal").close();
-    edit("UPDATE event SET detail = 'approved' WHERE lsn = 3");
+    edit(
+        "UPDATE log SET records = CAST(records || x'00' AS BLOB) WHERE pos = 3; UPDATE log SET at = at + 1 WHERE pos = 5",
+    );
     let journal = Sqlite::open(&path, Options::default()).expect("its recent past holds");
     assert!(journal.verify(false).expect("readable").findings.is_empty());
     let findings = journal.verify(true).expect("readable").findings;
-    assert_eq!(findings, ["event 3 does not match its hash"]);
+    assert_eq!(findings, ["row 3 of the log cannot be read", "row 5 of the log does not match its hash"]);
     drop(journal);
     edit(
-        "UPDATE event SET detail = 'as it was' WHERE lsn = 3; DELETE FROM event WHERE lsn = 8;
-          UPDATE body SET bytes = x'7b7d' WHERE id = (SELECT seq * 4 + 1 FROM step LIMIT 1)",
+        "UPDATE log SET records = substr(records, 1, length(records) - 1) WHERE pos = 3;
+         UPDATE log SET at = at - 1 WHERE pos = 5; DELETE FROM log WHERE pos = 8",
     );
     let journal = Sqlite::open(&path, Options::default()).expect("its recent past holds");
     let findings = journal.verify(true).expect("readable").findings;
     assert_eq!(findings.len(), 2, "{findings:?}");
-    assert!(findings[0].contains("events 8 to 8 are missing") && findings[1].contains("stored result"));
+    assert!(findings[0].contains("rows 8 to 8 of the log are missing") && findings[1].contains("rows of step"));
     drop(journal);
     // After it: the journal cannot be trusted.
-    edit("DELETE FROM anchor; DELETE FROM event_gap");
-    let Err(Error::Open(why)) = Sqlite::open(&path, Options::default()) else { unreachable!("a broken chain") };
+    edit("DELETE FROM anchor; DELETE FROM log_gap");
+    let Err(Error::Open(why)) = Sqlite::open(&path, Options::default()) else { unreachable!("a broken log") };
     assert!(why.contains("missing"), "{why}");
 }
 

@@ -8,3 +8,4 @@ mod kill;
 mod plans;
 mod power;
 mod stored;
+mod tail;

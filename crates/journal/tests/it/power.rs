@@ -38,8 +38,8 @@ const GO_ON_EVERY: usize = 8;
 fn work(directory: &Path) -> Vec<Op> {
     let recorder = Recorder::start(directory);
     for life in 0..LIVES {
-        // Small, so that the WAL is copied into the file and begun anew many times.
-        let options = Options { checkpoint_bytes: 60_000, ..Options::default() };
+        // Small, so that the WAL is copied into the file and begun anew, and the tables follow the log, many times.
+        let options = Options { checkpoint_bytes: 60_000, settle_after: 7, ..Options::default() };
         let journal = Sqlite::open(directory, options).expect("a journal");
         let (send, told) = std::sync::mpsc::sync_channel(1_024);
         journal.on_durable(Arc::new(move |done: Vec<Durable>| {

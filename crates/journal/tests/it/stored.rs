@@ -4,14 +4,14 @@ use crate::disk::At;
 use journal::contract::Rig;
 use journal::contract::sample::{self, id};
 use journal::sqlite::{Durability, Options};
-use journal::{Filter, Journal, Sqlite};
+use journal::{Filter, Journal, Recall, Sqlite};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::path::Path;
 use std::sync::Arc;
 use vocab::{
-    Bytes, Cause, Code, Delivered, Effect, EffectSource, Event, EventKind, EvidenceClass, Hash, Instant, KeySource,
-    Name, Outcome, Record, RunId, State, StepId, StepIntent, StepStatus, Unverified, Verification,
+    Bytes, Cause, Code, Delivered, Effect, EffectSource, Event, EventKind, EvidenceClass, GuardKind, Hash, Instant,
+    KeySource, Name, Outcome, Record, RunId, State, StepId, StepIntent, StepStatus, Unverified, Verification,
 };
 
 fn name() -> impl Strategy<Value = Name> {
@@ -120,26 +120,89 @@ fn steps_and_events_come_back_as_they_were() {
     assert!(rig.into_inner().journal.verify(true).expect("readable").findings.is_empty());
 }
 
-/// Written by `cargo run -p journal --example golden`, once per form; never written again.
-#[test]
-fn a_journal_of_form_1_still_opens() {
+/// Each was written by `cargo run -p journal --example golden` of its time and is never written again; form 2 is form 1
+/// as the program of that time stepped it up.
+fn golden(form: i32) -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("v1.db");
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1.db");
+    let path = directory.path().join(format!("v{form}.db"));
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{form}.db"));
     std::fs::copy(golden, &path).expect("copied");
-    let journal = Sqlite::open(&path, Options::default()).expect("an old journal");
-    // It came without its mark, so nobody can say what it missed.
-    assert!(journal.start().gap_since.is_some());
+    (directory, path)
+}
+
+fn holds_what_the_golden_files_hold(journal: &Sqlite) {
     assert!(journal.verify(true).expect("readable").findings.is_empty());
     let row = journal.step(id(1)).expect("readable").expect("stored");
-    assert_eq!(*row.intent, sample::intent(1));
+    assert_eq!(StepIntent { undo: None, ..(*row.intent).clone() }, sample::intent(1));
     assert_eq!(row.status, sample::closed(sample::at(2), Outcome::Succeeded));
     assert_eq!(row.result.as_deref(), Some(&b"{\"content\":[],\"number\":1}"[..]));
-    assert_eq!(journal.events(id(1)).expect("readable").len(), 4);
-    assert_eq!(journal.open_steps().expect("readable").len(), 1);
+    let kinds: Vec<_> = journal.events(id(1)).expect("readable").into_iter().map(|one| one.event.kind).collect();
+    use EventKind::{Closed, Dispatched, Intent, Receipt};
+    assert_eq!(kinds, [Intent, Dispatched, Receipt, Closed]);
+    let open = journal.open_steps().expect("readable");
+    assert!(open.iter().map(|row| row.intent.step).eq([id(2)]));
     let stone = journal.step(id(3)).expect("readable").expect("a tombstone");
     assert!(stone.expired);
     assert_eq!(stone.intent.fingerprint, sample::intent(3).fingerprint);
+    let by_key = journal.recall(&Recall { key: sample::hash(1, 3), content: None }).expect("readable").by_key;
+    assert_eq!(by_key.map(|row| row.intent.step), Some(id(3)));
+    let content = Some((sample::hash(4, 0), sample::hash(3, 1), Instant::ZERO));
+    let by_content = journal.recall(&Recall { key: sample::hash(9, 9), content }).expect("readable").by_content;
+    assert_eq!(by_content.map(|row| row.intent.step), Some(id(1)));
+    let listed = journal.steps(&Filter { limit: 9, ..Filter::default() }).expect("readable");
+    assert_eq!(listed.len(), 3);
     let reads = journal.steps(&Filter { reads: true, run: Some(RunId([2; 16])), limit: 9, ..Filter::default() });
     assert_eq!(reads.expect("readable").len(), 2);
+    assert_eq!(journal.runs(9).expect("readable").len(), 2);
+}
+
+#[test]
+fn a_journal_of_every_earlier_form_still_opens_and_goes_on() {
+    for form in 1..=3 {
+        let (_directory, path) = golden(form);
+        for round in 0..2 {
+            let journal = Sqlite::open(&path, Options::default()).expect("an old journal");
+            // It came without its mark, so nobody can say what it missed.
+            assert_eq!(journal.start().gap_since.is_some(), round == 0, "form {form}");
+            holds_what_the_golden_files_hold(&journal);
+            let row = journal.step(id(1)).expect("readable").expect("stored");
+            let orders = journal.guards(GuardKind::Order, 9).expect("readable");
+            assert_eq!((row.intent.undo.is_some(), orders.len()), (form > 1, usize::from(form > 1)), "form {form}");
+        }
+        let mut subject = At(&path, Options::default());
+        let mut rig = Rig::open(&mut subject);
+        let epoch = rig.journal.start().epoch;
+        let mut again = sample::intent(50);
+        again.key = sample::hash(1, 3);
+        assert_eq!(rig.put(sample::begin(again, epoch)), Err(journal::Error::Conflict), "a tombstone blocks its key");
+        rig.put(sample::end(2, epoch)).expect("the open step goes on");
+        rig.put(sample::begin(sample::intent(50), epoch)).expect("a fresh key");
+        assert!(rig.journal.verify(true).expect("readable").findings.is_empty());
+    }
+}
+
+/// An earlier form beside its mark is as old as it was; an older copy of it beside that mark is a gap.
+#[test]
+fn a_mark_of_an_earlier_form_still_tells_an_older_journal() {
+    for (behind, is_gap) in [(0, false), (1, true)] {
+        let (_directory, path) = golden(1);
+        let file = rusqlite::Connection::open(&path).expect("a journal");
+        let (database, epoch): ([u8; 16], i64) = file
+            .query_row("SELECT database, epoch FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .expect("a row");
+        let end = "SELECT last, hash FROM (SELECT lsn AS last, hash FROM event UNION SELECT last, hash FROM event_gap)
+             ORDER BY last DESC LIMIT 1";
+        let (lsn, hash): (i64, [u8; 32]) =
+            file.query_row(end, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("an event");
+        drop(file);
+        let mut mark = b"cofmark1".to_vec();
+        mark.extend_from_slice(&database);
+        mark.extend_from_slice(&epoch.to_le_bytes());
+        mark.extend_from_slice(&(lsn + behind).to_le_bytes());
+        mark.extend_from_slice(&hash);
+        mark.extend_from_slice(blake3::hash(&mark).as_bytes());
+        std::fs::write(path.with_extension("mark"), mark).expect("written");
+        let journal = Sqlite::open(&path, Options::default()).expect("an old journal");
+        assert_eq!(journal.start().gap_since.is_some(), is_gap);
+    }
 }
