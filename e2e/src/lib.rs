@@ -9,6 +9,6 @@ pub mod page;
 pub mod rogue;
 pub mod server;
 
-pub use binary::{binary, failpoints_binary};
+pub use binary::{binary, failpoints_binary, skip};
 pub use gateway::{Gateway, wrap};
 pub use server::Server;

@@ -2,6 +2,7 @@
 //!
 //! A declared lane lets one mutation run at a time, in order of arrival. An undeclared one is the whole upstream: it
 //! orders nothing, but holds the same run back while something is unknown, and counts as a later admission everywhere.
+//! Where neither lane nor effect is declared, all is a guess, and a guess holds nobody back.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -102,6 +103,9 @@ impl Lanes {
     }
 
     pub(crate) fn became_unknown(&mut self, intent: &StepIntent) {
+        if intent.lane.is_none() && !intent.effect_source.is_declared() {
+            return;
+        }
         let run = self.runs.entry((intent.upstream.clone(), intent.run)).or_default();
         run.unknown.insert(intent.step, intent.lane.is_some());
     }

@@ -33,9 +33,7 @@ impl Engine {
         // Whoever could still have sent a byte of it ended before this process began; a local child with it.
         live.group_dead = true;
         live.maybe = state > State::Intent && state != State::AwaitingInput;
-        if live.maybe {
-            live.status.last_sent_at = Some(now);
-        }
+        live.sent_before = live.maybe.then_some(now);
         let intent = live.intent.clone();
         self.table.insert(live);
         if state != State::AwaitingInput && state != State::Intent {

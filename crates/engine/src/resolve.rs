@@ -328,5 +328,6 @@ fn seen(end: ReadEnd) -> Result<Judgement, String> {
 /// From when on nothing that was sent can still be worked on; `None` while something may still be sent.
 fn quiet_at(live: &Live) -> Option<Instant> {
     let quiescence = if live.rules.local && live.group_dead { Duration::ZERO } else { live.rules.quiescence };
-    (!live.out).then(|| live.status.last_sent_at.unwrap_or(Instant::ZERO) + quiescence)
+    let last_sent = live.status.last_sent_at.max(live.sent_before).unwrap_or(Instant::ZERO);
+    (!live.out).then(|| last_sent + quiescence)
 }

@@ -92,6 +92,8 @@ pub(crate) struct Live {
     /// Tries to write the outcome that failed.
     pub(crate) unsaved: u32,
 
+    /// Whoever sent it ended before this process began, which is the latest that a byte of it can have left.
+    pub(crate) sent_before: Option<Instant>,
     /// An attempt is out and may still answer.
     pub(crate) out: bool,
     /// An attempt that has ended may have had its effect.
@@ -206,6 +208,7 @@ impl Live {
             save_due: None,
             ticket: None,
             unsaved: 0,
+            sent_before: None,
             out: false,
             maybe: false,
             attempts_before: 0,

@@ -63,6 +63,8 @@ pub struct Conversation {
     ended: CancellationToken,
     own: Arc<Mailbox>,
     closed: AtomicBool,
+    /// An `initialize` is under way.
+    shaking: AtomicBool,
     busy: AtomicUsize,
     quiet: Notify,
     number: AtomicU64,
@@ -99,6 +101,7 @@ impl Conversation {
             ended: CancellationToken::new(),
             own: Arc::new(Mailbox::new(core.settings.queue_max)),
             closed: AtomicBool::new(false),
+            shaking: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
             quiet: Notify::new(),
             number: AtomicU64::new(0),
@@ -121,6 +124,11 @@ impl Conversation {
 
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What comes behind an `initialize` cannot be taken before that has ended.
+    pub(crate) fn is_shaking_hands(&self) -> bool {
+        self.shaking.load(Ordering::Acquire)
     }
 
     /// As negotiated; `None` before `initialize`.

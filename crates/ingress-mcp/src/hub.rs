@@ -185,6 +185,16 @@ impl Hub {
         &self.core.settings.limits
     }
 
+    /// An upstream has left the policy, or its name means another one now: conversations that go on are to call what the
+    /// policy says. What was sent to it goes on to its outcome.
+    pub fn let_go(&self, upstream: &Name) {
+        self.core.known.forget(upstream);
+        let all = self.book.lock().all();
+        for conversation in &all {
+            conversation.let_go(upstream);
+        }
+    }
+
     /// Is cancelled when the gateway shuts down.
     pub fn stopping(&self) -> CancellationToken {
         self.core.stop.clone()

@@ -44,6 +44,14 @@ impl Known {
         self.servers.lock().insert(Arc::clone(upstream), handshake);
     }
 
+    pub fn forget(&self, upstream: &Name) {
+        self.servers.lock().remove(upstream);
+        self.lists.lock().retain(|(name, _), _| name != upstream);
+        self.status.lock().remove(upstream);
+        self.silent.lock().remove(upstream);
+        self.mirrored.lock().remove(upstream);
+    }
+
     pub fn server(&self, upstream: &Name) -> Option<Bytes> {
         self.servers.lock().get(upstream).cloned()
     }

@@ -64,7 +64,8 @@ async fn serve(
     let mut is_open = true;
     while is_open || !exchanges.is_empty() {
         tokio::select! {
-            line = lines.next(), if is_open => match line? {
+            // A client may write on before it is answered; only with the handshake is it known who it is.
+            line = lines.next(), if is_open && !conversation.is_shaking_hands() => match line? {
                 Line::Message(bytes) => {
                     on_their_way.client_says(&bytes, hub.limits());
                     let exchange = conversation.receive(bytes, Origin::default());

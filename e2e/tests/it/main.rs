@@ -2,9 +2,11 @@
 
 mod clients;
 mod conformance;
+mod disk;
 mod effects;
 mod gateway;
 mod hostile;
 mod kills;
 mod rogue;
 mod servers;
+mod tls;

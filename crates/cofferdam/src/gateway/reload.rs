@@ -3,6 +3,7 @@
 use super::roster::Roster;
 use crate::exit::Failed;
 use crate::place;
+use ingress_mcp::Hub;
 use ingress_mcp::http::Auth;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
@@ -90,6 +91,7 @@ impl Watch {
 pub struct Parts {
     pub runtime: Runtime,
     pub roster: Arc<Roster>,
+    pub hub: Arc<Hub>,
     pub auth: Arc<Auth>,
     pub last: Arc<Last>,
     /// The policy of the start: some of it is bound for as long as the process runs.
@@ -149,6 +151,7 @@ async fn take_over(file: &Path, parts: &Parts) {
     parts.runtime.reload(Arc::clone(&policy));
     let left = parts.roster.replace(&policy);
     for member in &left {
+        parts.hub.let_go(&member.name);
         parts.runtime.forget(&member.name);
         member.own.close().await;
     }

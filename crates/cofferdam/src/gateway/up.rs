@@ -81,6 +81,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
         let parts = Parts {
             runtime: core.runtime.clone(),
             roster: Arc::clone(&core.roster),
+            hub: Arc::clone(&core.hub),
             auth,
             last,
             bound: Arc::clone(&policy),

@@ -1,10 +1,10 @@
 //! The order of mutations on one target.
 
-use crate::ask::{Ask, exact, step};
+use crate::ask::{Ask, exact, rules, step};
 use crate::world::World;
 use engine::{Act, Left};
 use policy::Judgement;
-use vocab::{Effect, FailureKind};
+use vocab::{Effect, EffectSource, FailureKind};
 
 fn ask(args: &str) -> Ask {
     Ask::write().args(args)
@@ -69,6 +69,42 @@ fn on_an_undeclared_lane_an_unknown_holds_only_its_own_run() {
     assert_eq!([same_run, declared, other_run].map(|call| world.sent(call)), [0, 0, 1]);
     world.person(1, Act::Applied);
     assert_eq!([same_run, declared].map(|call| world.sent(call)), [1, 1]);
+}
+
+/// As a server without annotations has it: every tool is taken for the worst.
+fn guessed(args: &str) -> Ask {
+    let mut rules = rules(Effect::Destructive);
+    rules.effect_source = EffectSource::Guessed;
+    Ask::of(rules).args(args)
+}
+
+#[test]
+fn an_unknown_of_a_tool_that_nobody_has_classified_holds_nobody_back() {
+    for cancelled in [true, false] {
+        let mut world = World::new();
+        let first = world.ask(&guessed("[1]"));
+        if cancelled {
+            world.leave(first, Left::Cancelled);
+        } else {
+            world.fail(FailureKind::Eof);
+        }
+        let second = world.ask(&guessed("[2]"));
+        let classified = world.ask(&ask("[3]"));
+        assert_eq!([second, classified].map(|call| world.sent(call)), [1, 1]);
+        let same = world.ask(&guessed("[1]").patience(5));
+        world.seconds(6);
+        assert_eq!((world.told(same).as_str(), world.sent(same)), ("outcome_unknown unknown", 0), "it may have run");
+    }
+}
+
+//= G6
+#[test]
+fn on_a_declared_lane_even_an_unclassified_unknown_is_waited_for() {
+    let mut world = World::new();
+    world.ask(&guessed("[1]").lane("a"));
+    world.fail(FailureKind::Eof);
+    let second = world.ask(&guessed("[2]").lane("a"));
+    assert_eq!(world.sent(second), 0);
 }
 
 #[test]

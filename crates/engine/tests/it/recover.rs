@@ -151,3 +151,18 @@ fn a_permit_outlives_a_crash_and_is_used_once() {
     assert_eq!(world.told(third), "outcome_unknown unknown");
     assert_eq!(world.sends.len(), 2);
 }
+
+//= G3
+#[test]
+fn what_is_shown_as_last_sent_is_when_it_was_sent_and_quiescence_counts_from_the_start() {
+    let mut world = World::new();
+    world.ask(&Ask::of(exact(Effect::Write)).key("k"));
+    let sent_at = world.now;
+    world.seconds(20);
+    world.crash();
+    assert_eq!(world.row(1).status.last_sent_at, Some(sent_at));
+    world.judge(Judgement::Absent);
+    assert_eq!(world.outcome(1), Some(Outcome::Unknown), "the process that ended may have sent until it ended");
+    world.settle_probes(&Judgement::Absent, 11);
+    assert_eq!(world.outcome(1), Some(Outcome::Absent));
+}

@@ -48,6 +48,13 @@ impl Channels {
         self.slots.lock().values().filter_map(|slot| slot.current.load_full()).filter(|one| !one.is_closed()).collect()
     }
 
+    /// Those with one upstream.
+    pub fn take(&self, upstream: &Name) -> Vec<Arc<Channel>> {
+        let mut slots = self.slots.lock();
+        let gone = slots.extract_if(|(name, _), _| name == upstream);
+        gone.filter_map(|(_, slot)| slot.current.swap(None)).collect()
+    }
+
     pub fn take_all(&self) -> Vec<Arc<Channel>> {
         let slots = std::mem::take(&mut *self.slots.lock());
         slots.into_values().filter_map(|slot| slot.current.swap(None)).collect()

@@ -39,6 +39,9 @@ impl Conversation {
         let Some(place) = InFlight::enter(self, &flight, id) else {
             return Exchange::answered(flight.refuse(message::INVALID_REQUEST, "the id is in use", None));
         };
+        if flight.method() == "initialize" {
+            self.shaking.store(true, Ordering::Release);
+        }
         Exchange::request(mailbox, Arc::clone(self).run(flight, place))
     }
 
@@ -161,6 +164,9 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        if self.flight.method() == "initialize" {
+            self.busy.0.shaking.store(false, Ordering::Release);
+        }
         if !self.is_answered {
             self.busy.0.decline_on(&self.flight.mailbox());
         }

@@ -75,6 +75,24 @@ async fn a_pipe_takes_lines_and_gives_lines_in_every_session_revision() {
 }
 
 #[tokio::test]
+async fn what_is_written_right_behind_the_initialize_is_taken_once_that_is_answered() {
+    let server = shop("2025-11-25");
+    let world = world(&[("shop", &server)]);
+    let mut pipe = pipe(&world.hub, "shop");
+    let params =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } });
+    let lines = [
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": { "name": "refund", "arguments": {} } }),
+    ];
+    pipe.send(&lines.map(|line| format!("{line}\n")).concat()).await;
+    let (first, second) = (pipe.read().await, pipe.read().await);
+    assert_eq!((&first["id"], &first["result"]["protocolVersion"]), (&json!(1), &json!("2025-11-25")), "{first}");
+    assert_eq!((&second["id"], &second["result"]["isError"]), (&json!(2), &Value::Null), "{second}");
+}
+
+#[tokio::test]
 async fn a_stateless_client_on_a_pipe_says_each_time_who_it_is() {
     let server = shop("2025-11-25");
     let world = world(&[("shop", &server)]);

@@ -8,7 +8,7 @@ use super::pool::Pool;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, Uri};
 use hyper::client::conn::http2;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use vocab::Failure;
 
@@ -106,19 +106,28 @@ impl Client {
     }
 }
 
-/// ring is the one provider, named here so that no other crate's features can leave the choice open.
+/// Reading and parsing the system's certificates takes milliseconds of a thread that others need: once for all
+/// upstreams. None found is asked again.
 fn tls() -> Result<rustls::ClientConfig, Unusable> {
-    let mut roots = rustls::RootCertStore::empty();
-    // Some systems list certificates that are none; the others count.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(Unusable::Certificates);
-    }
+    static ROOTS: OnceLock<Arc<rustls::RootCertStore>> = OnceLock::new();
+    let roots = match ROOTS.get() {
+        Some(roots) => Arc::clone(roots),
+        None => {
+            let mut roots = rustls::RootCertStore::empty();
+            // Some systems list certificates that are none; the others count.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(Unusable::Certificates);
+            }
+            Arc::clone(ROOTS.get_or_init(|| Arc::new(roots)))
+        }
+    };
     trusting(roots)
 }
 
-/// TLS that trusts these roots and no others.
-pub fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Unusable> {
+/// TLS that trusts these roots and no others. ring is the one provider, named here so that no other crate's features can
+/// leave the choice open.
+pub fn trusting(roots: impl Into<Arc<rustls::RootCertStore>>) -> Result<rustls::ClientConfig, Unusable> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(config.map_err(|_| Unusable::Certificates)?.with_root_certificates(roots).with_no_client_auth())
