@@ -9,6 +9,10 @@ const HEAD: &str = "| tasks | writes | state right | duplicates | told not, thou
                     unknown | garbage | clean |\n";
 const RULE: &str = "|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
+/// What must hold through the gateway: no duplicate, no lie, no garbage, and so many tasks clean.
+const BOUNDS: [(Route, Option<f64>); 3] =
+    [(Route::Readback, Some(0.97)), (Route::Init, Some(0.90)), (Route::Bare, None)];
+
 /// The whole page. `command` is what made it.
 pub fn render(scores: &[(Case, Score)], command: &str, seeds: u64, took: Duration) -> String {
     let mut text = String::from(INTRODUCTION);
@@ -22,6 +26,7 @@ pub fn render(scores: &[(Case, Score)], command: &str, seeds: u64, took: Duratio
     for route in Route::ALL {
         row(&mut text, &[route.name()], &sum(scores, |case| case.route == route));
     }
+    text += &bounds(scores);
     text += "\n## Per agent and transport\n\n";
     text += &("| route | agent | transport ".to_owned() + HEAD + "|---|---|---" + RULE);
     for route in Route::ALL {
@@ -43,6 +48,25 @@ pub fn render(scores: &[(Case, Score)], command: &str, seeds: u64, took: Duratio
                 row(&mut text, &[world, trouble.name()], &tally);
             }
         }
+    }
+    text
+}
+
+fn bounds(scores: &[(Case, Score)]) -> String {
+    let word = |holds: bool| if holds { "held" } else { "**missed**" };
+    let mut text = String::from("\n## Bounds\n\n| route | duplicates, lies, garbage | clean |\n|---|---|---|\n");
+    for (route, least) in BOUNDS {
+        let tally = sum(scores, |case| case.route == route);
+        if tally.tasks == 0 {
+            continue;
+        }
+        let [duplicates, lies, garbage] = tally.harm();
+        let harm = format!("{duplicates}, {lies}, {garbage}; 0 allowed: {}", word(tally.harm() == [0; 3]));
+        let clean = least.map_or("no bound".into(), |least| {
+            let (share, least_percent) = (100.0 * tally.clean_share(), 100.0 * least);
+            format!("{share:.1} %; at least {least_percent:.0} %: {}", word(tally.clean_share() >= least))
+        });
+        text += &format!("| {} | {harm} | {clean} |\n", route.name());
     }
     text
 }
@@ -111,3 +135,29 @@ spans in the policy to match, and 60 s, a client's usual one, with the policy th
 the addresses differs from what it wrote.
 
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effects::Scale;
+
+    fn scores(clean_of_ten: usize, duplicates: usize) -> Vec<(Case, Score)> {
+        let span = Duration::ZERO;
+        let scale = Scale { calls: 1, patience: span, late: span, think: span, follow: span };
+        let (agent, transport, route) = (Agent::Once, Transport::Stdio, Route::Readback);
+        let case = Case { world: "records", trouble: Trouble::Nothing, agent, transport, route, seed: 0, scale };
+        let score = |number| Score { is_clean: number < clean_of_ten, duplicates, ..Score::default() };
+        (0..10).map(|number| (case, score(number))).collect()
+    }
+
+    #[test]
+    fn a_bound_that_does_not_hold_is_named() {
+        assert_eq!(bounds(&scores(10, 0)).matches("held").count(), 2);
+        let text = bounds(&scores(9, 0));
+        assert!(
+            text.contains("0, 0, 0; 0 allowed: held") && text.contains("90.0 %; at least 97 %: **missed**"),
+            "{text}"
+        );
+        assert!(bounds(&scores(10, 1)).contains("10, 0, 0; 0 allowed: **missed**"));
+    }
+}
