@@ -2,7 +2,7 @@
 //! be handed an unchecked value by accident.
 
 use crate::finding::Finding;
-use crate::json::{self, Limits};
+use crate::json::{self, Document, Limits};
 use crate::schema::Schema;
 use bytes::Bytes;
 use core::ops::Deref;
@@ -51,8 +51,18 @@ pub fn check_arguments(
     limits: &Limits,
     schema: Option<&Schema>,
 ) -> Result<(Checked<Bytes>, Value), Finding> {
-    json::scan(&args, limits)?;
-    let value = json::value(&args)?;
+    let document = json::scan(&args, limits)?;
+    let value = check_scanned(&document, schema)?;
+    Ok((Checked::new(args), value))
+}
+
+/// The same for arguments that are scanned already.
+///
+/// # Errors
+/// The first thing that is wrong.
+//= S-17
+pub fn check_scanned(document: &Document<'_>, schema: Option<&Schema>) -> Result<Value, Finding> {
+    let value = json::value(document.bytes())?;
     if !value.is_object() {
         return Err(Finding::new(crate::Rule::Shape, "", "arguments must be an object"));
     }
@@ -62,7 +72,7 @@ pub fn check_arguments(
     {
         return Err(finding);
     }
-    Ok((Checked::new(args), value))
+    Ok(value)
 }
 
 fn fits_without_nulls(schema: &Schema, value: &Value) -> bool {

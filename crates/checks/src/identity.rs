@@ -11,9 +11,23 @@ pub const KEY_MAX: usize = 255;
 /// An id of a provider has at least this many random characters after its prefix.
 const RANDOM_MIN: usize = 20;
 const TOOLU_RANDOM_MIN: usize = 16;
+/// Parts that are together no longer than this are hashed in one piece.
+const GATHERED_MAX: usize = 512;
 
 /// BLAKE3 over the parts, each with its length in front. The first part says what the hash is of.
 pub fn hash(parts: &[&[u8]]) -> Hash {
+    let framed = |part: &&[u8]| part.len().saturating_add(8);
+    // Most lists fit into one block of the hash, which takes it whole much faster than piece by piece.
+    let mut gathered = [0_u8; GATHERED_MAX];
+    if parts.iter().map(framed).fold(0_usize, usize::saturating_add) <= GATHERED_MAX {
+        let mut end = 0;
+        for part in parts {
+            gathered[end..end + 8].copy_from_slice(&(part.len() as u64).to_le_bytes());
+            gathered[end + 8..end + 8 + part.len()].copy_from_slice(part);
+            end += 8 + part.len();
+        }
+        return Hash(*blake3::hash(&gathered[..end]).as_bytes());
+    }
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());

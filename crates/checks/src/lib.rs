@@ -17,7 +17,7 @@ pub mod schema;
 
 pub use answer::{AnswerView, Kind, check_output};
 pub use canonical::{Path, differing_paths, fingerprint};
-pub use checked::{Checked, check_arguments};
+pub use checked::{Checked, check_arguments, check_scanned};
 pub use finding::{Finding, Rule};
 pub use json::{Document, Limits};
 pub use schema::{Schema, Unusable};

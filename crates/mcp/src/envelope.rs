@@ -90,8 +90,7 @@ impl Envelope {
     /// Too large, not JSON, or not one JSON-RPC 2.0 message.
     //= S-26
     pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, Error> {
-        check(&bytes, limits)?;
-        Self::read(bytes)
+        Self::first(&bytes, limits)?.finish(bytes)
     }
 
     /// Reads one message or, as 2025-03-26 allows, a batch of them.
@@ -99,10 +98,10 @@ impl Envelope {
     /// # Errors
     /// As [`Envelope::parse`]; an empty or too long batch.
     pub fn parse_any(bytes: Bytes, limits: &Limits) -> Result<Incoming, Error> {
-        check(&bytes, limits)?;
+        let found = Self::first(&bytes, limits)?;
         let root = json::root(&bytes);
         if bytes.get(root.start) != Some(&b'[') {
-            return Self::read(bytes).map(Incoming::One);
+            return found.finish(bytes).map(Incoming::One);
         }
         let mut batch = Vec::new();
         for range in json::elements(&bytes, root.start)? {
@@ -117,11 +116,24 @@ impl Envelope {
         Ok(Incoming::Batch(batch))
     }
 
+    /// Checks the bytes and finds the message's members in one pass. What is wrong with the message counts only when
+    /// all of it is JSON, and is told by [`Found::finish`].
+    fn first(bytes: &Bytes, limits: &Limits) -> Result<Found, Error> {
+        let limit = limits.bytes.min(u32::MAX as usize);
+        if bytes.len() > limit {
+            return Err(Error::TooLarge(limit));
+        }
+        let mut found = Found::default();
+        json::check_members(bytes, limits.depth, |member| found.note(bytes, &member))?;
+        Ok(found)
+    }
+
+    /// A member of a batch, whose bytes are checked.
     fn read(bytes: Bytes) -> Result<Self, Error> {
         let root = json::root(&bytes);
         let mut found = Found::default();
         for member in json::members(&bytes, root.start).map_err(|_| Error::Invalid("it is no object"))? {
-            found.take(&bytes, &member)?;
+            found.note(&bytes, &member);
         }
         found.finish(bytes)
     }
@@ -253,9 +265,17 @@ struct Found {
     params: Option<Span>,
     result: Option<Span>,
     error: Option<Span>,
+    /// The first thing that is wrong with a member.
+    wrong: Option<Error>,
 }
 
 impl Found {
+    fn note(&mut self, bytes: &Bytes, member: &json::Member) {
+        if self.wrong.is_none() {
+            self.wrong = self.take(bytes, member).err();
+        }
+    }
+
     fn take(&mut self, bytes: &Bytes, member: &json::Member) -> Result<(), Error> {
         let key = &bytes[member.key.clone()];
         let value = &bytes[member.value.clone()];
@@ -287,6 +307,12 @@ impl Found {
     }
 
     fn finish(self, bytes: Bytes) -> Result<Envelope, Error> {
+        if let Some(wrong) = self.wrong {
+            return Err(wrong);
+        }
+        if bytes.get(json::root(&bytes).start) != Some(&b'{') {
+            return Err(Error::Invalid("it is no object"));
+        }
         if !self.version {
             return Err(Error::Invalid("it is not JSON-RPC 2.0"));
         }
@@ -319,14 +345,6 @@ impl Found {
         };
         Ok(Envelope { bytes, kind, method: self.method, id, body })
     }
-}
-
-fn check(bytes: &Bytes, limits: &Limits) -> Result<(), Error> {
-    let limit = limits.bytes.min(u32::MAX as usize);
-    if bytes.len() > limit {
-        return Err(Error::TooLarge(limit));
-    }
-    Ok(json::check(bytes, limits.depth)?)
 }
 
 fn to_u32(at: usize) -> Result<u32, Error> {

@@ -9,7 +9,7 @@ mod text;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub use scan::check;
+pub use scan::{check, check_members};
 pub use text::{decode, quote};
 
 /// Deepest nesting of a message, whatever the caller allows.

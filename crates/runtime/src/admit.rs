@@ -10,7 +10,7 @@ use bytes::Bytes;
 use checks::canonical;
 use checks::identity::{self, Owner, Within};
 use checks::json::{self, Document, Problem};
-use checks::{Limits, check_arguments};
+use checks::{Limits, check_scanned};
 use policy::{Identity, KeyPlacement, Policy, RulesFor, ToolRules};
 use serde_json::Value;
 use std::sync::Arc;
@@ -38,6 +38,14 @@ struct Arguments {
     finding: Option<String>,
 }
 
+/// By what else than its key a mutation is found again.
+#[derive(Default)]
+struct Same {
+    content: Hash,
+    scope: Hash,
+    wire: Option<Hash>,
+}
+
 /// # Errors
 /// The arguments are no JSON object at all.
 //= S-17
@@ -58,15 +66,24 @@ pub(crate) fn admit(with: &With<'_>, request: &Request, call: CallId, step: Step
     let (named, doubt) = key::of(with, &owner, request, run, step, own, &fingerprint);
     let within = if request.run.explicit { Within::Run(run) } else { Within::Client(&request.run.client) };
     let leg = named.leg;
+    let same = match rules.effect.is_mutation() {
+        true => Same {
+            content: identity::content(&request.upstream, &request.tool, &mixed(b"content1", arguments.content, leg)),
+            scope: identity::scope(&request.tenant, &request.principal, within),
+            wire: request.wire.as_deref().map(|wire| wire_hash(&owner, wire)),
+        },
+        // Nobody looks for a read by what it says or how it came.
+        false => Same::default(),
+    };
     Ok(engine::Call {
         call,
         step,
         key: named.key,
         key_source: named.source,
         fingerprint: mixed(b"call1", fingerprint, leg),
-        content: identity::content(&request.upstream, &request.tool, &mixed(b"content1", arguments.content, leg)),
-        scope: identity::scope(&request.tenant, &request.principal, within),
-        wire: request.wire.as_deref().map(|wire| wire_hash(&owner, wire)),
+        content: same.content,
+        scope: same.scope,
+        wire: same.wire,
         tenant: request.tenant.clone(),
         principal: request.principal.clone(),
         run,
@@ -93,14 +110,15 @@ fn read(with: &With<'_>, args: &Bytes, rules: &RulesFor) -> Result<Arguments, Ca
     if document.root().kind() != json::ItemKind::Object {
         return Err(CallError::Malformed("arguments must be an object".to_owned()));
     }
-    let (value, finding) = match check_arguments(args.clone(), &limits, with.tool.input()) {
-        Ok((_, value)) => (value, None),
+    let (value, finding) = match check_scanned(&document, with.tool.input()) {
+        Ok(value) => (value, None),
         // Which rules hold is asked even for what is refused: an argument may choose them.
         Err(finding) => (json::value(args).unwrap_or_default(), Some(finding.to_string())),
     };
     let rules = Arc::clone(rules.pick(&value));
-    let content = content(&document, &rules.identity);
-    Ok(Arguments { fingerprint: document.fingerprint(), content, rules, value, finding })
+    let fingerprint = document.fingerprint();
+    let content = content(&document, &rules.identity, fingerprint);
+    Ok(Arguments { fingerprint, content, rules, value, finding })
 }
 
 fn unreadable(args: &Bytes, rules: &RulesFor, finding: String) -> Arguments {
@@ -123,9 +141,9 @@ const fn is_refused(problem: &Problem) -> bool {
     )
 }
 
-fn content(document: &Document<'_>, identity: &Identity) -> Hash {
+fn content(document: &Document<'_>, identity: &Identity, fingerprint: Hash) -> Hash {
     match identity {
-        Identity::All => document.fingerprint(),
+        Identity::All => fingerprint,
         Identity::Paths(paths) => {
             let paths: Vec<canonical::Path> = paths.clone();
             document.fingerprint_of(&paths)

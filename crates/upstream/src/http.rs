@@ -3,7 +3,9 @@
 //! Each message is one POST and is sent once: no redirect, no retry, no second try on another connection. What a
 //! broken exchange proves is read from how far the body got, never from hope.
 
+mod answer;
 mod body;
+mod buffer;
 mod classify;
 mod client;
 mod connection;
@@ -12,6 +14,7 @@ mod events;
 mod exchange;
 mod headers;
 mod pool;
+mod wire;
 
 use crate::config::{Config, Transport};
 use crate::failure::{fail, not_sent};

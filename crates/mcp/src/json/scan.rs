@@ -1,6 +1,7 @@
 //! The two walks: one that trusts nothing and one that trusts the first.
 
-use super::{DEPTH_MAX, Error};
+use super::{DEPTH_MAX, Error, Member};
+use std::ops::Range;
 
 /// Checks that the bytes are exactly one JSON value in UTF-8, nested at most `depth` deep (and [`DEPTH_MAX`]).
 /// Lone surrogates, numbers of any size and repeated members pass: they are not this layer's to judge.
@@ -9,24 +10,38 @@ use super::{DEPTH_MAX, Error};
 /// The first problem.
 //= S-26
 pub fn check(bytes: &[u8], depth: usize) -> Result<(), Error> {
+    check_members(bytes, depth, |_| ())
+}
+
+/// Checks as [`check`] does, and hands out each member of the outermost object on the way: its key and value are
+/// checked by then, what follows is not. An outermost value that is no object has none.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_members(bytes: &[u8], depth: usize, each: impl FnMut(Member)) -> Result<(), Error> {
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(Error::NotUtf8(error.valid_up_to()));
     }
     let depth = depth.min(DEPTH_MAX);
-    let mut walk = Walk { bytes, at: 0, open: [0; DEPTH_MAX / 64], depth: 0, depth_max: depth };
+    let (open, key) = ([0; DEPTH_MAX / 64], 0..0);
+    let mut walk = Walk { bytes, at: 0, open, depth: 0, depth_max: depth, key, value: 0, each };
     walk.document()
 }
 
 /// One pass without recursion: a bit per open container says whether it is an object.
-struct Walk<'a> {
+struct Walk<'a, F> {
     bytes: &'a [u8],
     at: usize,
     open: [u64; DEPTH_MAX / 64],
     depth: usize,
     depth_max: usize,
+    /// The last key of the outermost object, and where its value begins.
+    key: Range<usize>,
+    value: usize,
+    each: F,
 }
 
-impl Walk<'_> {
+impl<F: FnMut(Member)> Walk<'_, F> {
     fn document(&mut self) -> Result<(), Error> {
         loop {
             self.blank();
@@ -84,6 +99,9 @@ impl Walk<'_> {
     /// After a value: closes what ends here. `true` at the end of the document.
     fn after_value(&mut self) -> Result<bool, Error> {
         loop {
+            if self.depth == 1 && self.open[0] & 1 == 1 {
+                (self.each)(Member { key: self.key.clone(), value: self.value..self.at });
+            }
             self.blank();
             if self.depth == 0 {
                 return if self.at == self.bytes.len() { Ok(true) } else { Err(Error::Unexpected(self.at)) };
@@ -112,16 +130,21 @@ impl Walk<'_> {
     }
 
     fn key(&mut self) -> Result<(), Error> {
+        let start = self.at;
         match self.bytes.get(self.at) {
             Some(b'"') => self.string()?,
             Some(_) => return Err(Error::Unexpected(self.at)),
             None => return Err(Error::End),
         }
+        let end = self.at;
         self.blank();
         match self.bytes.get(self.at) {
             Some(b':') => {
                 self.at += 1;
                 self.blank();
+                if self.depth == 1 {
+                    (self.key, self.value) = (start..end, self.at);
+                }
                 Ok(())
             }
             Some(_) => Err(Error::Unexpected(self.at)),

@@ -108,6 +108,25 @@ impl Outgoing {
     pub fn nothing() -> Self {
         Self { rest: Bytes::new(), progress: Progress::of(&Bytes::new()) }
     }
+
+    pub const fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next piece, for whoever is about to write it.
+    pub fn next(&mut self) -> Option<Result<Bytes, Withdrawn>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let piece = self.rest.len().min(PIECE);
+        let next = if piece == self.rest.len() { ALL } else { SENDING };
+        // From the last piece on the server may have it all, whatever happens.
+        let advance = |state| (state != WITHDRAWN).then_some(next);
+        if self.progress.0.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, advance).is_err() {
+            return Some(Err(Withdrawn));
+        }
+        Some(Ok(self.rest.split_to(piece)))
+    }
 }
 
 impl Body for Outgoing {
@@ -115,17 +134,7 @@ impl Body for Outgoing {
     type Error = Withdrawn;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let piece = self.rest.len().min(PIECE);
-        let next = if piece == self.rest.len() { ALL } else { SENDING };
-        // From the last piece on the server may have it all, whatever happens.
-        let advance = |state| (state != WITHDRAWN).then_some(next);
-        if self.progress.0.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, advance).is_err() {
-            return Poll::Ready(Some(Err(Withdrawn)));
-        }
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+        Poll::Ready(self.next().map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

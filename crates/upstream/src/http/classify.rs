@@ -1,5 +1,6 @@
 //! What an error of the HTTP stack says about the request.
 
+use super::wire::Broken;
 use crate::failure::fail;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
@@ -24,6 +25,13 @@ pub fn head(error: &(dyn Error + 'static)) -> Failure {
 pub fn stream(error: &(dyn Error + 'static)) -> Failure {
     let mut found = fail(FailureKind::Reset, "the connection to the upstream broke");
     for cause in causes(error) {
+        match cause.downcast_ref::<Broken>() {
+            Some(Broken::Early) => {
+                found = fail(FailureKind::Eof, "the upstream closed the connection before its answer was complete");
+            }
+            Some(Broken::NotHttp(_)) => found = fail(FailureKind::Unparsable, "the upstream's answer is not HTTP"),
+            Some(Broken::Io(_) | Broken::Withdrawn(_)) | None => {}
+        }
         if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
             if hyper.is_incomplete_message() {
                 found = fail(FailureKind::Eof, "the upstream closed the connection before its answer was complete");
@@ -77,6 +85,14 @@ mod tests {
         check("999999999999", Some(86_400));
         check("-1", None);
         check("Wed, 21 Oct 2026 07:28:00 GMT", None);
+    }
+
+    #[test]
+    fn an_end_that_comes_early_and_nonsense_are_told_apart_from_a_reset() {
+        assert_eq!(stream(&Broken::Early).kind, FailureKind::Eof);
+        assert_eq!(stream(&Broken::NotHttp("no")).kind, FailureKind::Unparsable);
+        let reset = Broken::from(io::Error::from(io::ErrorKind::ConnectionReset));
+        assert_eq!(stream(&reset).kind, FailureKind::Reset);
     }
 
     #[test]

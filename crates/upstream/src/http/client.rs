@@ -1,12 +1,12 @@
 //! The HTTP client of one upstream: warm connections, and nothing done twice.
 
+use super::answer::Body;
 use super::body::{Outgoing, Progress};
 use super::classify;
-use super::connection::Body;
 use super::dial::{Dialled, Dialler};
 use super::pool::Pool;
-use http::header::HOST;
-use http::{HeaderValue, Request, Response, Uri};
+use super::wire;
+use http::{HeaderValue, Method, Request, Response, Uri};
 use hyper::client::conn::http2;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,7 +21,7 @@ struct Inner {
     dialler: Dialler,
     uri: Uri,
     /// The URL as HTTP/1.1 wants it: without scheme and authority, which go into `Host`.
-    path: Uri,
+    path: String,
     host: HeaderValue,
 }
 
@@ -55,7 +55,7 @@ impl Client {
             // TCP and TLS each get a share, so that their failures are told apart from a late handshake.
             dialler: Dialler::new(uri.clone(), tls, connect_timeout / 3),
             uri: uri.clone(),
-            path: path.parse().map_err(|_| Unusable::Url)?,
+            path: path.to_owned(),
             host: host.strip_suffix(default).unwrap_or(host).parse().map_err(|_| Unusable::Url)?,
         };
         Ok(Self(Arc::new(inner)))
@@ -81,13 +81,22 @@ impl Client {
                 }
             },
         };
-        let (mut head, body) = request.into_parts();
-        head.uri = self.0.path.clone();
-        head.headers.insert(HOST, self.0.host.clone());
+        let (head, body) = request.into_parts();
+        let length = (head.method == Method::POST).then(|| body.len() as u64);
+        let head = wire::request(&head.method, &self.0.path, &self.0.host, &head.headers, length);
         progress.begin(Some(connection.written()));
-        match connection.send(Request::from_parts(head, body)).await {
-            Ok(response) => Ok(response.map(|body| Body::new(body, Some(connection), self.0.pool.clone()))),
-            Err(error) => Err(progress.explain(classify::head(&error))),
+        match connection.send(head, body).await {
+            Ok(head) => {
+                let mut response = Response::new(Body::http1(connection, head.framing, self.0.pool.clone()));
+                *response.status_mut() = head.status;
+                *response.headers_mut() = head.headers;
+                Ok(response)
+            }
+            Err(error) => {
+                // Nothing more leaves before it is said how far the request got.
+                drop(connection);
+                Err(progress.explain(classify::head(&error)))
+            }
         }
     }
 
@@ -100,7 +109,7 @@ impl Client {
         *request.uri_mut() = self.0.uri.clone();
         progress.begin(None);
         match shared.send_request(request).await {
-            Ok(response) => Ok(response.map(|body| Body::new(body, None, self.0.pool.clone()))),
+            Ok(response) => Ok(response.map(|body| Body::http2(body, self.0.pool.clone()))),
             Err(error) => Err(progress.explain(classify::head(&error))),
         }
     }

@@ -1,42 +1,50 @@
 //! One HTTP/1.1 connection that is driven by whoever waits for its answer, without a task of its own.
 
 use super::body::Outgoing;
-use super::pool::Pool;
+use super::buffer::Buffer;
+use super::wire::{Broken, Head, Looked};
+use bytes::Bytes;
 use futures_util::future::poll_fn;
-use http::{Request, Response};
-use hyper::body::{Body as _, Frame, Incoming};
-use hyper::client::conn::http1::{Connection, SendRequest};
-use hyper_util::rt::TokioIo;
 use rustix::net::RecvFlags;
 use std::os::fd::OwnedFd;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
+/// A body of at most this length leaves with its head in one piece.
+const GATHERED_MAX: usize = 16 * 1024;
+
 pub struct Http1 {
-    sender: SendRequest<Outgoing>,
-    /// `None` once the connection is over.
-    driver: Option<Connection<TokioIo<Box<dyn Io>>, Outgoing>>,
+    io: Box<dyn Io>,
     /// The same socket, to look at it without reading.
     socket: OwnedFd,
     written: Arc<AtomicU64>,
+    buffer: Buffer,
+    looked: Looked,
+    /// Nothing more will come.
+    is_over: bool,
+    /// It will not take another request.
+    is_spent: bool,
+}
+
+/// A request on its way out.
+struct Out {
+    piece: Bytes,
+    body: Outgoing,
+    is_done: bool,
+    failed: Option<Broken>,
 }
 
 impl Http1 {
-    pub const fn new(
-        sender: SendRequest<Outgoing>,
-        driver: Connection<TokioIo<Box<dyn Io>>, Outgoing>,
-        socket: OwnedFd,
-        written: Arc<AtomicU64>,
-    ) -> Self {
-        Self { sender, driver: Some(driver), socket, written }
+    pub fn new(io: Box<dyn Io>, socket: OwnedFd, written: Arc<AtomicU64>) -> Self {
+        let (buffer, looked) = (Buffer::default(), Looked::default());
+        Self { io, socket, written, buffer, looked, is_over: false, is_spent: false }
     }
 
     /// Bytes that the kernel took so far.
@@ -44,33 +52,98 @@ impl Http1 {
         &self.written
     }
 
-    /// Errors reach the request or the body that they concern.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(driver) = &mut self.driver
-            && Pin::new(driver).poll(cx).is_ready()
-        {
-            self.driver = None;
-        }
+    /// Has it been read to the end of an answer, after which another request may follow?
+    pub const fn is_at_rest(&self) -> bool {
+        !self.is_over && !self.is_spent && self.buffer.is_empty()
     }
 
-    /// Can it take another request? Asked of the kernel too, as nobody has driven it since.
+    /// The answer was read whole: nothing is expected for a while.
+    pub fn rest(&mut self) {
+        self.buffer.rest();
+    }
+
+    /// Can it take another request? Asked of the kernel too, as nobody has looked at it since.
     pub fn is_usable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        self.driver.is_some() && self.sender.is_ready() && is_quiet(&self.socket)
+        // What came without a request belongs to none; over TLS it may be a message of the session's own.
+        let looked = self.poll_fill(&mut Context::from_waker(Waker::noop()));
+        looked.is_pending() && self.is_at_rest() && is_quiet(&self.socket)
+    }
+
+    /// Reads once more; `false` at the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Broken>> {
+        let read = ready!(self.buffer.poll_fill(&mut *self.io, cx))?;
+        self.is_over |= read == 0;
+        Poll::Ready(Ok(read > 0))
+    }
+
+    /// What was read, and whether nothing more will come.
+    pub const fn unread(&mut self) -> (&mut Buffer, bool) {
+        (&mut self.buffer, self.is_over)
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, hyper::Error> {
-        let mut answer = pin!(self.sender.send_request(request));
-        poll_fn(|cx| {
-            // The request is in its place before the connection looks, and the answer is before it waits.
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer);
+    ///
+    /// # Errors
+    /// The connection must not be used again.
+    pub async fn send(&mut self, head: Vec<u8>, body: Outgoing) -> Result<Head, Broken> {
+        let mut out = Out::new(head, body)?;
+        poll_fn(|cx| self.poll_exchange(&mut out, cx)).await
+    }
+
+    fn poll_exchange(&mut self, out: &mut Out, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
+        if !out.is_done
+            && let Poll::Ready(sent) = out.poll_write(&mut *self.io, cx)
+        {
+            out.is_done = true;
+            out.failed = sent.err();
+        }
+        // A server may answer before it has read everything, and close: what it said counts.
+        match self.poll_head(cx) {
+            Poll::Ready(Ok(head)) => {
+                self.is_spent |= !head.keeps || !out.is_done || out.failed.is_some();
+                Poll::Ready(Ok(head))
             }
-            self.drive(cx);
-            answer.as_mut().poll(cx)
-        })
-        .await
+            Poll::Ready(Err(broken)) => Poll::Ready(Err(out.failed.take().unwrap_or(broken))),
+            Poll::Pending => out.failed.take().map_or(Poll::Pending, |failed| Poll::Ready(Err(failed))),
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
+        loop {
+            if let Some(head) = Head::take(&mut self.buffer, &mut self.looked)? {
+                return Poll::Ready(Ok(head));
+            }
+            if self.is_over || !ready!(self.poll_fill(cx))? {
+                return Poll::Ready(Err(Broken::Early));
+            }
+        }
+    }
+}
+
+impl Out {
+    fn new(mut head: Vec<u8>, mut body: Outgoing) -> Result<Self, Broken> {
+        if body.len() <= GATHERED_MAX {
+            while let Some(piece) = body.next() {
+                head.extend_from_slice(&piece?);
+            }
+        }
+        Ok(Self { piece: head.into(), body, is_done: false, failed: None })
+    }
+
+    fn poll_write(&mut self, mut io: &mut dyn Io, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        loop {
+            while !self.piece.is_empty() {
+                let count = ready!(Pin::new(&mut io).poll_write(cx, &self.piece))?;
+                if count == 0 {
+                    return Poll::Ready(Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()));
+                }
+                drop(self.piece.split_to(count));
+            }
+            match self.body.next() {
+                Some(piece) => self.piece = piece?,
+                None => return Pin::new(&mut io).poll_flush(cx).map_err(Broken::from),
+            }
+        }
     }
 }
 
@@ -79,66 +152,4 @@ fn is_quiet(socket: &OwnedFd) -> bool {
     let mut byte = [0_u8; 1];
     let peeked = rustix::net::recv(socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
     matches!(peeked, Err(rustix::io::Errno::AGAIN))
-}
-
-/// Longest rest of a stream that is read after its answer, so that the connection can be used again.
-const REST_MAX: usize = 64 * 1024;
-const REST_LONGEST: Duration = Duration::from_secs(1);
-
-/// The body of an answer. Read to its end it gives the connection back; dropped before, it closes it.
-pub struct Body {
-    incoming: Incoming,
-    /// Of HTTP/1.1; the streams of HTTP/2 share one that drives itself.
-    connection: Option<Box<Http1>>,
-    pool: Arc<Pool>,
-}
-
-impl Body {
-    pub const fn new(incoming: Incoming, connection: Option<Box<Http1>>, pool: Arc<Pool>) -> Self {
-        Self { incoming, connection, pool }
-    }
-
-    pub async fn frame(&mut self) -> Option<Result<Frame<bytes::Bytes>, hyper::Error>> {
-        poll_fn(|cx| self.poll_frame(cx)).await
-    }
-
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, hyper::Error>>> {
-        let mut frame = Pin::new(&mut self.incoming).poll_frame(cx);
-        if frame.is_pending()
-            && let Some(connection) = &mut self.connection
-        {
-            connection.drive(cx);
-            frame = Pin::new(&mut self.incoming).poll_frame(cx);
-        }
-        if matches!(frame, Poll::Ready(None))
-            && let Some(connection) = self.connection.take()
-        {
-            self.pool.put(connection);
-        }
-        frame
-    }
-
-    /// The answer was read: what is left is mostly the end, which lets the connection be used again.
-    pub fn finish(mut self) {
-        let mut rest = 0;
-        while rest < REST_MAX {
-            match self.poll_frame(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Some(Ok(frame))) => rest += frame.data_ref().map_or(0, bytes::Bytes::len),
-                Poll::Ready(_) => return,
-                Poll::Pending => break,
-            }
-        }
-        let tracker = self.pool.tracker().clone();
-        tracker.spawn(async move {
-            let rest = async {
-                while let Some(Ok(frame)) = self.frame().await {
-                    rest += frame.data_ref().map_or(0, bytes::Bytes::len);
-                    if rest > REST_MAX {
-                        break;
-                    }
-                }
-            };
-            drop(tokio::time::timeout(REST_LONGEST, rest).await);
-        });
-    }
 }

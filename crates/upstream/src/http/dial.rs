@@ -5,7 +5,7 @@ use super::connection::{Http1, Io};
 use crate::failure::fail;
 use futures_util::future::poll_fn;
 use http::Uri;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
@@ -24,9 +24,6 @@ use tokio_util::task::TaskTracker;
 use tower_service::Service;
 use vocab::{Failure, FailureKind};
 
-/// Most bytes of a response's head, and of what hyper buffers.
-const HEAD_MAX: usize = 256 * 1024;
-const HEADERS_MAX: usize = 128;
 /// A connection that streams nothing is asked now and then whether its peer is still there.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
@@ -71,8 +68,8 @@ impl Dialler {
                 (Box::new(stream), is_http2)
             }
         };
-        let refused = |_| fail(FailureKind::Connect, "the upstream closed the connection at once");
         if is_http2 {
+            let refused = |_| fail(FailureKind::Connect, "the upstream closed the connection at once");
             let handshake = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(PING_EVERY)
@@ -83,10 +80,7 @@ impl Dialler {
             tracker.spawn(connection);
             return Ok(Dialled::Http2(sender));
         }
-        let handshake =
-            http1::Builder::new().max_buf_size(HEAD_MAX).max_headers(HEADERS_MAX).handshake(TokioIo::new(io));
-        let (sender, connection) = handshake.await.map_err(refused)?;
-        Ok(Dialled::Http1(Box::new(Http1::new(sender, connection, socket, written))))
+        Ok(Dialled::Http1(Box::new(Http1::new(io, socket, written))))
     }
 
     async fn connect(&self) -> Result<TcpStream, Failure> {

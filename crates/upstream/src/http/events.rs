@@ -1,9 +1,9 @@
 //! Event streams of an upstream: the stream of a request, taken up again when it breaks, and the session's own.
 
+use super::answer::Body;
 use super::body::Progress;
-use super::connection::Body;
 use super::exchange::{Taken, media_type, take};
-use super::{Shared, classify, headers};
+use super::{Shared, headers};
 use crate::failure::fail;
 use crate::session::{Incoming, Related};
 use bytes::Bytes;
@@ -70,14 +70,9 @@ impl Stream {
                 }
                 continue;
             }
-            match self.body.frame().await {
+            match self.body.piece().await {
                 None => return Ok(None),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.parser.push(&data);
-                    }
-                }
-                Some(Err(error)) => return Err(classify::stream(&error)),
+                Some(data) => self.parser.push(&data?),
             }
         }
     }

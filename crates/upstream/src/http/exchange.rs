@@ -1,7 +1,7 @@
 //! One message over HTTP: a POST, and whatever answers it.
 
+use super::answer::Body;
 use super::body::Progress;
-use super::connection::Body;
 use super::events::{self, Stream};
 use super::{Shared, classify, headers};
 use crate::failure::{fail, rpc};
@@ -140,12 +140,14 @@ pub fn take(shared: &Shared, message: Envelope, id: &Bytes) -> Taken {
 /// Reads a body to its end, within a limit.
 pub async fn read_body(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
     let too_large = || fail(FailureKind::TooLarge, "the upstream's answer exceeds the size limit");
+    let announced = usize::try_from(body.announced()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(too_large());
+    }
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| classify::stream(&error))?.into_data() else {
-            continue;
-        };
+    while let Some(data) = body.piece().await {
+        let data = data?;
         if first.len().max(all.len()) + data.len() > limit {
             return Err(too_large());
         }

@@ -4,6 +4,7 @@ use super::body::Outgoing;
 use super::connection::Http1;
 use hyper::client::conn::http2;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -12,7 +13,8 @@ use tokio_util::task::TaskTracker;
 /// Node's servers close a connection that was quiet for five seconds. A request that meets the close on its way has an
 /// unknown outcome, so a connection is not used again after a shorter quiet.
 const IDLE_LONGEST: Duration = Duration::from_secs(4);
-const IDLE_MAX: usize = 64;
+/// As many as may well be in use at once: one that is closed for lack of a place has to be opened again.
+const IDLE_MAX: usize = 512;
 
 #[derive(Default)]
 pub struct Pool {
@@ -23,7 +25,7 @@ pub struct Pool {
 #[derive(Default)]
 struct Idle {
     /// The last one used is the last.
-    http1: Vec<(Box<Http1>, Instant)>,
+    http1: VecDeque<(Box<Http1>, Instant)>,
     http2: Option<http2::SendRequest<Outgoing>>,
     is_swept: bool,
 }
@@ -36,7 +38,7 @@ impl Pool {
     /// A connection that is still good, as far as anybody can know.
     pub fn take(&self) -> Option<Box<Http1>> {
         loop {
-            let (mut connection, since) = self.idle.lock().http1.pop()?;
+            let (mut connection, since) = self.idle.lock().http1.pop_back()?;
             if since.elapsed() < IDLE_LONGEST && connection.is_usable() {
                 return Some(connection);
             }
@@ -44,14 +46,15 @@ impl Pool {
     }
 
     pub fn put(self: &Arc<Self>, mut connection: Box<Http1>) {
-        if !connection.is_usable() {
+        if !connection.is_at_rest() {
             return;
         }
+        connection.rest();
         let mut idle = self.idle.lock();
         if idle.http1.len() >= IDLE_MAX {
-            idle.http1.remove(0);
+            idle.http1.pop_front();
         }
-        idle.http1.push((connection, Instant::now()));
+        idle.http1.push_back((connection, Instant::now()));
         if !std::mem::replace(&mut idle.is_swept, true) {
             self.tracker.spawn(sweep(Arc::downgrade(self)));
         }
