@@ -168,7 +168,7 @@ impl Call {
         let wire = match self.conversation.kind() {
             Kind::Session => {
                 let id = self.flight.message.id().unwrap_or_default();
-                Some(format!("{}#{}", self.conversation.id(), String::from_utf8_lossy(id)))
+                Some([self.conversation.id(), "#", &String::from_utf8_lossy(id)].concat())
             }
             Kind::Stateless => origin.wire.clone(),
             // Nothing comes twice on a pipe.

@@ -16,6 +16,7 @@ mod request;
 mod subscribe;
 mod tools;
 
+use crate::Map;
 use crate::exchange::{Answer, Exchange};
 use crate::hub::{Caller, Core, Kind, Origin, Scope};
 use crate::mailbox::Mailbox;
@@ -39,7 +40,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use federate::renamed;
-pub(crate) use forward::ROUNDS_MAX;
+pub(crate) use forward::{ROUNDS_MAX, read_again};
 pub(crate) use lists::{List, entries, result_of};
 
 /// The channel of this client to one upstream or all.
@@ -52,7 +53,7 @@ pub struct Conversation {
     state: Mutex<State>,
     channels: Channels,
     /// Requests under way, by the client's id. Not for stateless ones: several clients share the conversation.
-    flights: Mutex<HashMap<Bytes, Arc<Flight>>>,
+    flights: Mutex<Map<Bytes, Arc<Flight>>>,
     /// What upstreams asked the client, by the id that the client saw.
     asked: Mutex<HashMap<Bytes, Asked>>,
     /// Work that waits for a stateless client to come back with answers.

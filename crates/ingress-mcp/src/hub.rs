@@ -50,8 +50,6 @@ pub struct Origin {
     pub traceparent: Option<String>,
     /// What the client is at, when it says so outside of the message: tells unnamed runs apart.
     pub task: Option<String>,
-    /// `MCP-Protocol-Version`.
-    pub revision_header: Option<String>,
     /// `Mcp-Param-*` by their lower-case names, where these mirror arguments of the body: 2026-07-28 over HTTP.
     pub mirrored: Option<Vec<(String, String)>>,
     /// Names the request on its connection, where the transport may deliver it twice. Sessions name theirs themselves.
@@ -63,17 +61,18 @@ pub struct Origin {
 impl Origin {
     /// What the headers of an HTTP request say.
     pub fn of(headers: &HeaderMap) -> Self {
-        let text = |name: &str| {
-            let value = headers.get(name)?;
-            Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
-        };
-        Self {
-            run: text(keys::RUN_HEADER),
-            idempotency_key: text(keys::KEY_HEADER),
-            traceparent: text("traceparent"),
-            revision_header: text(mcp::meta::header::PROTOCOL_VERSION),
-            ..Self::default()
+        let mut origin = Self::default();
+        for (name, value) in headers {
+            let said = match name.as_str() {
+                keys::RUN_HEADER => &mut origin.run,
+                keys::KEY_HEADER => &mut origin.idempotency_key,
+                "traceparent" => &mut origin.traceparent,
+                _ => continue,
+            };
+            // Of several the first.
+            said.get_or_insert_with(|| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
         }
+        origin
     }
 
     /// The same for one member of a batch: a key gets its position.

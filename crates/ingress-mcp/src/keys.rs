@@ -95,7 +95,7 @@ pub fn run(named: &Named, session: Option<&str>, principal: &str, client: &str, 
     let (name, explicit) = match (&named.run, &named.trace, session) {
         (Some(run), _, _) => (run.clone(), true),
         (None, Some(trace), _) => (format!("trace:{trace}"), true),
-        (None, None, Some(session)) => (format!("session:{session}"), false),
+        (None, None, Some(session)) => (["session:", session].concat(), false),
         // Without the connection, so that a re-issue on a new one is found.
         (None, None, None) => match hint {
             Some(hint) => (format!("client:{principal}/{client}?{hint}"), false),

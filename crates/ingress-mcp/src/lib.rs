@@ -33,3 +33,6 @@ pub use seam::{Event, Guard, Pending, Status, Upstreams};
 pub use settings::Settings;
 pub use stdio::{Error as StdioError, serve_pipe, serve_stdio};
 pub use told::STATUS_TOOL;
+
+/// Looked into by every call: keyed hashing that is much cheaper than the standard one. Every table is bounded.
+pub(crate) type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;

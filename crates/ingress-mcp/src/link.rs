@@ -2,7 +2,7 @@
 
 use crate::conversation::channel::{Channel, parse};
 use crate::conversation::flight::Flight;
-use crate::conversation::{Conversation, List, result_of};
+use crate::conversation::{Conversation, List, read_again, result_of};
 use crate::message::quoted;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -69,6 +69,10 @@ impl Call {
             return Err(Failure::new(FailureKind::NotSent, "its caller cancelled it before it was sent"));
         }
         let sent = channel.exchange(&self.conversation, &self.flight, message, options);
+        if !channel.is_stateless() {
+            // It is told of a cancel by a message.
+            return result_of(&sent.await?);
+        }
         let response = tokio::select! {
             response = sent => response?,
             () = self.cut.cancelled() => {
@@ -79,7 +83,7 @@ impl Call {
     }
 
     /// The client's message with what this attempt adds.
-    fn message_of(&self, channel: &Channel, attempt: &Attempt) -> Result<Bytes, Failure> {
+    fn message_of(&self, channel: &Channel, attempt: &Attempt) -> Result<Envelope, Failure> {
         let unreadable = |_: json::Error| Failure::new(FailureKind::NotSent, "the call cannot be written");
         let mut message = self.message.clone();
         if attempt.args.is_some() || !attempt.meta.is_empty() {
@@ -94,7 +98,8 @@ impl Call {
             message = parse(bytes).map_err(never_sent)?;
         }
         match self.conversation.translated(&self.flight, channel, &message) {
-            Ok(Onward::Forward(bytes)) => Ok(bytes),
+            Ok(Onward::Forward(bytes)) => read_again(&message, &bytes)
+                .map_err(|_| Failure::new(FailureKind::NotSent, "the call cannot be written")),
             Ok(_) => Err(Failure::new(FailureKind::NotSent, "the upstream's era has no such call")),
             Err(error) => Err(unreadable(error)),
         }

@@ -143,6 +143,12 @@ impl Envelope {
         self.kind
     }
 
+    /// Is it a response, be it a result or an error?
+    #[must_use]
+    pub const fn is_answer(&self) -> bool {
+        matches!(self.kind, Kind::Response | Kind::Error)
+    }
+
     /// The message as it came.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {

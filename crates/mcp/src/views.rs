@@ -224,6 +224,11 @@ impl Caller {
 /// # Errors
 /// A member on the way appears twice.
 pub fn progress_token(params: &[u8]) -> Result<Option<&[u8]>, Error> {
+    // Most requests have none, and then their text does not have its name; a name could hide behind escapes.
+    let may_be = memchr::memmem::find(params, meta::PROGRESS_TOKEN.as_bytes()).is_some();
+    if !may_be && memchr::memchr(b'\\', params).is_none() {
+        return Ok(None);
+    }
     json::get(params, &["_meta", meta::PROGRESS_TOKEN])
 }
 

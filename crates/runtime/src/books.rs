@@ -7,6 +7,7 @@ mod attempts;
 mod outputs;
 mod owners;
 
+use crate::Map;
 use crate::api::Link;
 use crate::durable::Commit;
 use crate::jobs::Jobs;
@@ -18,19 +19,19 @@ use attempts::Outs;
 pub(crate) use attempts::unsent;
 use engine::{Engine, Input, NotDurable, Output};
 use owners::Owners;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use vocab::{CallId, Instant, Name, State, StepId, StepIntent};
 
 pub(crate) struct Books {
     pub(crate) engine: Engine,
     pub(crate) draining: bool,
-    calls: HashMap<CallId, Arc<Slot>>,
+    calls: Map<CallId, Arc<Slot>>,
     /// Mutations that are in the engine, or whose call is.
-    steps: HashMap<StepId, Kept>,
+    steps: Map<StepId, Kept>,
     owners: Owners,
     out: Outs,
-    commits: HashMap<u64, Commit>,
+    commits: Map<u64, Commit>,
 }
 
 /// What the runtime keeps of a mutation.
@@ -48,11 +49,11 @@ impl Books {
         Self {
             engine,
             draining: false,
-            calls: HashMap::new(),
-            steps: HashMap::new(),
+            calls: Map::default(),
+            steps: Map::default(),
             owners: Owners::default(),
             out: Outs::default(),
-            commits: HashMap::new(),
+            commits: Map::default(),
         }
     }
 

@@ -44,3 +44,6 @@ pub use resolve::ResolveError;
 pub use runtime::{Error, Runtime};
 pub use settings::Settings;
 pub use status::{LISTED_MAX, StatusView, StepSummary};
+
+/// Looked into by every call: keyed hashing that is much cheaper than the standard one. Every table is bounded.
+pub(crate) type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;

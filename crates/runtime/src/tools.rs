@@ -4,11 +4,11 @@ mod tool;
 
 pub(crate) use tool::Tool;
 
+use crate::Map;
 use bytes::Bytes;
 use mcp::views;
 use parking_lot::RwLock;
 use policy::ToolFacts;
-use std::collections::HashMap;
 use std::sync::Arc;
 use vocab::Name;
 
@@ -19,12 +19,12 @@ const NAME_MAX: usize = 1_024;
 
 #[derive(Default)]
 pub(crate) struct Tools {
-    upstreams: RwLock<HashMap<Name, Listed>>,
+    upstreams: RwLock<Map<Name, Listed>>,
 }
 
 #[derive(Default)]
 struct Listed {
-    tools: HashMap<Name, (Arc<Tool>, u64)>,
+    tools: Map<Name, (Arc<Tool>, u64)>,
     /// Raised when the upstream says that its list changed: what is not learnt again goes with the last page.
     generation: u64,
 }

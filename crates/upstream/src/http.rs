@@ -43,6 +43,8 @@ struct Shared {
     client: Client,
     /// What goes with each request: configured headers, marked as secret.
     headers: HeaderMap,
+    /// Of each message of a session, once it is settled.
+    of_session: OnceLock<HeaderMap>,
     session_id: OnceLock<HeaderValue>,
     settled: OnceLock<Settled>,
     pending: Arc<Pending>,
@@ -69,6 +71,7 @@ impl Http {
         let shared = Shared {
             headers: headers::configured(&uri, url.expose_secret(), headers)?,
             client: config.known.client(&uri, config.connect_timeout)?,
+            of_session: OnceLock::new(),
             session_id: OnceLock::new(),
             settled: OnceLock::new(),
             pending: Pending::new(config.limits.calls_max),
@@ -99,8 +102,7 @@ impl Shared {
         self.settled.get().map(|settled| settled.revision)
     }
 
-    async fn exchange(self: Arc<Self>, message: Bytes, options: RequestOptions) -> Result<Bytes, Failure> {
-        let envelope = read_own(message)?;
+    async fn exchange(self: Arc<Self>, envelope: Envelope, options: RequestOptions) -> Result<Envelope, Failure> {
         let id = envelope.id_bytes().filter(|_| envelope.kind() == Kind::Request);
         let id = id.ok_or_else(|| not_sent("what was to be sent is no request"))?;
         let token = views::progress_token(envelope.params().unwrap_or(b"{}")).ok().flatten();
@@ -175,6 +177,11 @@ impl Session for Http {
     }
 
     fn request(&self, message: Bytes, options: RequestOptions) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let shared = self.shared.clone();
+        Box::pin(async move { Ok(shared.exchange(read_own(message)?, options).await?.into_bytes()) })
+    }
+
+    fn exchange(&self, message: Envelope, options: RequestOptions) -> BoxFuture<'static, Result<Envelope, Failure>> {
         Box::pin(self.shared.clone().exchange(message, options))
     }
 

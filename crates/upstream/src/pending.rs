@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, oneshot};
@@ -10,6 +9,9 @@ use vocab::{Failure, FailureKind};
 
 use crate::failure::{fail, not_sent};
 use crate::session::Related;
+
+/// Looked into by every request: keyed hashing that is much cheaper than the standard one. The table is bounded.
+type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 pub type Answer = Result<Bytes, Failure>;
 
@@ -25,7 +27,7 @@ pub struct Pending {
 
 #[derive(Default)]
 struct Open {
-    waiting: HashMap<Bytes, Waiting>,
+    waiting: Map<Bytes, Waiting>,
     /// Why nothing can be sent any more.
     over: Option<Failure>,
 }

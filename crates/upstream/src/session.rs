@@ -1,8 +1,9 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use mcp::Envelope;
 use std::sync::Arc;
 use std::time::Duration;
-use vocab::{Failure, Name};
+use vocab::{Failure, FailureKind, Name};
 
 /// A message that the upstream sent on its own: a notification, or a request that wants an answer.
 #[derive(Clone, Debug)]
@@ -54,6 +55,21 @@ pub trait Session: Send + Sync + 'static {
     /// A JSON-RPC error response is `Ok`, over HTTP if its status is one of success. `Failure` says how the transport failed, and with it whether the request can
     /// have been received. It is never re-sent in here, not even once.
     fn request(&self, message: Bytes, options: RequestOptions) -> BoxFuture<'static, Result<Bytes, Failure>>;
+
+    /// The same for a message that was read already. The response comes as it was read here, so that nobody reads it
+    /// twice.
+    ///
+    /// # Errors
+    /// As [`Session::request`].
+    fn exchange(&self, message: Envelope, options: RequestOptions) -> BoxFuture<'static, Result<Envelope, Failure>> {
+        let answered = self.request(message.into_bytes(), options);
+        Box::pin(async move {
+            // It was bounded when it came.
+            let limits = mcp::Limits { bytes: usize::MAX, depth: mcp::json::DEPTH_MAX, batch: 1 };
+            Envelope::parse(answered.await?, &limits)
+                .map_err(|_| Failure::new(FailureKind::Unparsable, "the answer is no JSON-RPC message"))
+        })
+    }
 
     /// Sends a notification, or the response to a request of the upstream.
     fn post(&self, message: Bytes) -> BoxFuture<'static, Result<(), Failure>>;

@@ -89,10 +89,10 @@ impl Head {
             self.text.push('\n');
             self.characters += 1;
         }
-        for character in text.chars().take(TEXT_HEAD.saturating_sub(self.characters)) {
-            self.text.push(character);
-            self.characters += 1;
-        }
+        let left = TEXT_HEAD.saturating_sub(self.characters);
+        let end = text.char_indices().nth(left).map_or(text.len(), |(at, _)| at);
+        self.text.push_str(&text[..end]);
+        self.characters += text[..end].chars().count();
     }
 }
 

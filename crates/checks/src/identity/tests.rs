@@ -130,3 +130,16 @@ fn a_guessed_run_shares_no_scope_with_a_named_one() {
     assert_ne!(scope("t", "p", Within::Client("c")), scope("t", "p", Within::Client("d")));
     assert_ne!(run_id("t", "p", "r"), run_id("t", "q", "r"));
 }
+
+#[test]
+fn a_list_of_parts_hashes_alike_whether_or_not_it_fits_into_one_piece() {
+    let long = [b'x'; 2 * GATHERED_MAX];
+    for length in [0, 1, GATHERED_MAX - 17, GATHERED_MAX - 16, GATHERED_MAX - 15, 2 * GATHERED_MAX] {
+        let mut hasher = blake3::Hasher::new();
+        for part in [&b"a"[..], &long[..length]] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        assert_eq!(hash(&[b"a", &long[..length]]).0, *hasher.finalize().as_bytes(), "{length}");
+    }
+}

@@ -3,13 +3,14 @@
 use super::flight::Flight;
 use super::hello::Hello;
 use super::{Conversation, inbound};
+use crate::Map;
 use crate::hub::Core;
 use crate::message::quoted;
 use bytes::Bytes;
 use mcp::bridge::Level;
 use mcp::{Envelope, json, splice, views};
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 use upstream::{RequestOptions, Session, Sink};
 use vocab::{Failure, FailureKind, Name};
@@ -20,7 +21,7 @@ pub struct Channel {
     core: Arc<Core>,
     session: OnceLock<Arc<dyn Session>>,
     server: OnceLock<views::Server>,
-    routes: Mutex<HashMap<Bytes, Route>>,
+    routes: Mutex<Map<Bytes, Route>>,
     outbox: Mutex<Outbox>,
     /// The most talkative level that a stateless client asked a session for.
     pub level: Mutex<Option<Level>>,
@@ -135,7 +136,7 @@ impl Channel {
         self: &Arc<Self>,
         conversation: &Conversation,
         flight: &Arc<Flight>,
-        message: Bytes,
+        message: Envelope,
         options: RequestOptions,
     ) -> Result<Envelope, Failure> {
         let (message, place) = self.enter(conversation, flight, message)?;
@@ -146,24 +147,24 @@ impl Channel {
     /// A request of the gateway's own, under an id of its own.
     pub async fn ask(&self, id: &[u8], message: Bytes, options: RequestOptions) -> Result<Envelope, Failure> {
         debug_assert!(message.windows(id.len()).any(|part| part == id));
-        self.send(message, options).await
+        self.send(parse(message).map_err(never_sent)?, options).await
     }
 
-    async fn send(&self, message: Bytes, mut options: RequestOptions) -> Result<Envelope, Failure> {
+    async fn send(&self, message: Envelope, mut options: RequestOptions) -> Result<Envelope, Failure> {
         let session =
             self.session.get().ok_or_else(|| Failure::new(FailureKind::NotSent, "the session is not open"))?;
         if session.is_stateless() {
-            options.headers.extend(self.core.known.mirrors(&self.upstream, &message));
+            options.headers.extend(self.core.known.mirrors(&self.upstream, message.bytes()));
         }
-        parse(session.request(message, options).await?)
+        session.exchange(message, options).await
     }
 
     fn enter(
         self: &Arc<Self>,
         conversation: &Conversation,
         flight: &Arc<Flight>,
-        mut message: Bytes,
-    ) -> Result<(Bytes, Place), Failure> {
+        mut message: Envelope,
+    ) -> Result<(Envelope, Place), Failure> {
         let unreadable = |_| Failure::new(FailureKind::NotSent, "the request cannot be read");
         let mut token = flight.token();
         let order = conversation.next();
@@ -171,11 +172,12 @@ impl Channel {
         let own = flight.id();
         let id = if conversation.shares_ids() || routes.contains_key(&own) {
             let fresh = conversation.fresh_id(order);
-            message = splice::set(&message, &["id"], &fresh).map_err(unreadable)?;
+            let mut bytes = splice::set(message.bytes(), &["id"], &fresh).map_err(unreadable)?;
             if token.is_some() && conversation.shares_ids() {
-                message = splice::set(&message, &["params", "_meta", "progressToken"], &fresh).map_err(unreadable)?;
+                bytes = splice::set(&bytes, &["params", "_meta", "progressToken"], &fresh).map_err(unreadable)?;
                 token = Some(fresh.clone());
             }
+            message = parse(bytes).map_err(never_sent)?;
             fresh
         } else {
             own
@@ -279,6 +281,10 @@ impl Drop for Place {
             self.channel.cancel(&self.id, Some(quoted("the caller has left").as_bytes()));
         }
     }
+}
+
+fn never_sent(failure: Failure) -> Failure {
+    Failure { kind: FailureKind::NotSent, ..failure }
 }
 
 pub fn parse(bytes: Bytes) -> Result<Envelope, Failure> {

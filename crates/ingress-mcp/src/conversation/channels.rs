@@ -3,12 +3,12 @@
 use super::Conversation;
 use super::channel::Channel;
 use super::hello::Hello;
+use crate::Map;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use vocab::{Failure, Name};
 
@@ -16,7 +16,7 @@ type Opening = Shared<BoxFuture<'static, Result<Arc<Channel>, Failure>>>;
 
 #[derive(Default)]
 pub struct Channels {
-    slots: Mutex<HashMap<(Name, Bytes), Arc<Slot>>>,
+    slots: Mutex<Map<(Name, Bytes), Arc<Slot>>>,
 }
 
 #[derive(Default)]
@@ -48,11 +48,19 @@ impl Channels {
         self.slots.lock().values().filter_map(|slot| slot.current.load_full()).filter(|one| !one.is_closed()).collect()
     }
 
+<<<<<<< HEAD
     /// Those with one upstream.
     pub fn take(&self, upstream: &Name) -> Vec<Arc<Channel>> {
         let mut slots = self.slots.lock();
         let gone = slots.extract_if(|(name, _), _| name == upstream);
         gone.filter_map(|(_, slot)| slot.current.swap(None)).collect()
+=======
+    /// One that is open to this upstream.
+    fn any(&self, upstream: &Name) -> Option<Arc<Channel>> {
+        let slots = self.slots.lock();
+        let own = slots.iter().filter(|((name, _), _)| name == upstream).map(|(_, slot)| slot);
+        own.filter_map(|slot| slot.current.load_full()).find(|one| !one.is_closed())
+>>>>>>> 250d222 (doors: a read is read once on its way, and holds less memory while it waits)
     }
 
     pub fn take_all(&self) -> Vec<Arc<Channel>> {
@@ -113,7 +121,7 @@ impl Conversation {
 impl Conversation {
     /// Does the upstream speak the stateless era, as far as anyone knows?
     pub(crate) fn is_upstream_stateless(&self, upstream: &Name) -> bool {
-        if let Some(open) = self.channels.open().iter().find(|channel| channel.upstream == *upstream) {
+        if let Some(open) = self.channels.any(upstream) {
             return open.is_stateless();
         }
         let handshake = self.core.known.server(upstream);

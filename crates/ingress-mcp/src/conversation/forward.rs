@@ -1,14 +1,14 @@
 //! A request that goes to one upstream as it came, or translated where the upstream speaks the other era.
 
 use super::Conversation;
-use super::channel::{Channel, parse};
+use super::channel::{Channel, UPSTREAM_LIMITS, parse};
 use super::flight::Flight;
 use crate::code;
 use crate::exchange::Answer;
 use crate::message::quoted;
 use bytes::Bytes;
 use mcp::bridge::{self, InputRequired, Local, Onward};
-use mcp::envelope::Kind;
+use mcp::envelope::{self, Kind};
 use mcp::{Envelope, json, splice};
 use runtime::TaskAsk;
 use std::sync::Arc;
@@ -55,7 +55,8 @@ impl Conversation {
         };
         self.level_for(flight, channel).await;
         for _ in 0..ROUNDS_MAX {
-            let sent = channel.exchange(self, flight, onward.clone(), RequestOptions::default()).await;
+            let request = read_again(message, &onward).map_err(|error| flight.malformed(&error))?;
+            let sent = channel.exchange(self, flight, request, RequestOptions::default()).await;
             let response = sent.map_err(|failure| flight.unreachable(&channel.upstream, &failure))?;
             match self.continued(flight, channel, &onward, &response).await? {
                 Some(again) => onward = again,
@@ -145,6 +146,14 @@ impl Conversation {
             Local::Cancel(_) => flight.no_such_method(),
         }
     }
+}
+
+/// What goes onward of a message: mostly the message itself, which was read already.
+pub fn read_again(message: &Envelope, onward: &Bytes) -> Result<Envelope, envelope::Error> {
+    if std::ptr::eq(&raw const **message.bytes(), &raw const **onward) {
+        return Ok(message.clone());
+    }
+    Envelope::parse(onward.clone(), &UPSTREAM_LIMITS)
 }
 
 /// An upstream's response as the client's era has it.

@@ -19,6 +19,9 @@ use tokio_util::task::TaskTracker;
 /// How often a quiet peer of HTTP/2 is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
 
+/// Headers of a request that hyper allows when it is not told.
+const HEADERS_DEFAULT: usize = 100;
+
 /// Where hyper runs the requests of HTTP/2, so that a stop waits for them.
 #[derive(Clone)]
 pub(super) struct Tasks {
@@ -49,7 +52,11 @@ pub(super) type Server = auto::Builder<Tasks>;
 pub(super) fn server(config: &ServerConfig, tasks: Tasks) -> Server {
     let mut server = auto::Builder::new(tasks);
     // `serve` watches for quiet connections itself: one timer for each, instead of one for each request.
-    server.http1().header_read_timeout(None).max_headers(config.headers_max).max_buf_size(config.head_max);
+    server.http1().header_read_timeout(None).max_buf_size(config.head_max);
+    // hyper allows as many by itself, and then needs no memory for their places.
+    if config.headers_max != HEADERS_DEFAULT {
+        server.http1().max_headers(config.headers_max);
+    }
     server
         .http2()
         .timer(TokioTimer::new())

@@ -17,6 +17,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+/// Pieces that are together no longer than this are sent as one.
+const GATHERED_MAX: usize = 2 * 1024;
+
 pub(super) struct Link {
     /// Requests whose answer is not yet written.
     open: AtomicUsize,
@@ -140,7 +143,19 @@ impl Write for Io {
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(context, bufs);
+        // A head and a small body: one short piece is cheaper to send than two.
+        let length = bufs.iter().fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
+        let polled = if (1..=GATHERED_MAX).contains(&length) {
+            let mut gathered = [0_u8; GATHERED_MAX];
+            let mut end = 0;
+            for buf in bufs {
+                gathered[end..end + buf.len()].copy_from_slice(buf);
+                end += buf.len();
+            }
+            Pin::new(&mut self.inner).poll_write(context, &gathered[..end])
+        } else {
+            Pin::new(&mut self.inner).poll_write_vectored(context, bufs)
+        };
         self.watched(context, polled)
     }
 

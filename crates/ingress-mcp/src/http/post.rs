@@ -12,7 +12,7 @@ use crate::hub::{Kind, Origin, Refused};
 use crate::{Exchange, Out};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
@@ -229,6 +229,10 @@ impl Whose {
 }
 
 fn check_media(headers: &HeaderMap) -> Result<(), Refusal> {
+    if says(headers, &CONTENT_TYPE, "application/json") && says(headers, &ACCEPT, "application/json, text/event-stream")
+    {
+        return Ok(());
+    }
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
@@ -240,6 +244,12 @@ fn check_media(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, text));
     }
     Ok(())
+}
+
+/// Exactly so, as nearly every client does.
+fn says(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let mut all = headers.get_all(name).into_iter();
+    all.next().is_some_and(|value| value == wanted) && all.next().is_none()
 }
 
 fn check_mirrors(message: &Envelope, parts: &Parts) -> Result<(), Refusal> {

@@ -7,7 +7,11 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use std::time::Duration;
 
-/// Reads it whole. What came in one piece is not copied.
+/// A message of at most this length is copied out of the connection's buffer: as part of it, it would hold all of the
+/// buffer for as long as the call takes, and the connection would need another one.
+const COPIED_MAX: usize = 4 * 1024;
+
+/// Reads it whole. A large one that came in one piece is not copied.
 pub(super) async fn whole<B>(body: B, max: usize, timeout: Duration) -> Result<Bytes, Refusal>
 where
     B: HttpBody<Data = Bytes> + Unpin,
@@ -42,7 +46,11 @@ where
             joined.extend_from_slice(&piece);
         }
     }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
+    Ok(match joined.is_empty() {
+        true if first.len() <= COPIED_MAX => Bytes::copy_from_slice(&first),
+        true => first,
+        false => joined.freeze(),
+    })
 }
 
 fn too_large(max: usize) -> Refusal {
@@ -66,11 +74,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pieces_are_joined_and_one_piece_is_not_copied() {
+    async fn pieces_are_joined_and_a_large_one_is_not_copied() {
         assert_eq!(&*whole(pieces_of(&[b"ab", b"", b"c", b"d"]), 4, FOREVER).await.expect("whole"), b"abcd");
-        let sent = Bytes::from_static(b"abcd");
-        let read = whole(Full::new(sent.clone()), 4, FOREVER).await.expect("whole");
+        let sent = Bytes::from(vec![b'a'; COPIED_MAX + 1]);
+        let read = whole(Full::new(sent.clone()), COPIED_MAX + 1, FOREVER).await.expect("whole");
         assert_eq!(read.as_ptr(), sent.as_ptr());
+        let small = sent.slice(..COPIED_MAX);
+        let read = whole(Full::new(small.clone()), COPIED_MAX, FOREVER).await.expect("whole");
+        assert!(read == small && read.as_ptr() != small.as_ptr(), "it holds the connection's buffer");
     }
 
     #[tokio::test]

@@ -2,10 +2,9 @@
 
 use super::replay::{Kept, Pool};
 use super::session::Session;
-use crate::Caller;
 use crate::conversation::Conversation;
+use crate::{Caller, Map};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ pub(super) struct Sessions {
 
 #[derive(Default)]
 struct Table {
-    known: HashMap<Box<str>, Arc<Session>>,
+    known: Map<Box<str>, Arc<Session>>,
     /// Ended ones are looked for when there are this many.
     look_at: usize,
 }

@@ -132,9 +132,8 @@ fn find_phrase(text: &str, phrase: &str) -> Option<std::ops::Range<usize>> {
 /// Cheap and careful: our name in any case, or escapes that could hide it.
 fn is_suspicious(bytes: &[u8]) -> bool {
     let name = b"cofferdam";
-    bytes.iter().enumerate().any(|(at, byte)| match byte {
-        b'c' | b'C' => bytes.get(at..at + name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name)),
+    memchr::memchr3_iter(b'c', b'C', b'\\', bytes).any(|at| match bytes[at] {
         b'\\' => bytes.get(at + 1..at + 4) == Some(b"u00"),
-        _ => false,
+        _ => bytes.get(at..at + name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name)),
     })
 }

@@ -109,3 +109,24 @@ fn debug_output_holds_no_payload() {
     let envelope = parse(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"secret":"s3cr3t"}}"#);
     assert!(!format!("{envelope:?}").contains("s3cr3t"));
 }
+
+#[test]
+fn what_is_wrong_with_a_member_counts_only_when_all_of_it_is_json() {
+    let limits = Limits::default();
+    let code = |text: &'static str| Envelope::parse(Bytes::from_static(text.as_bytes()), &limits).map_err(|e| e.code());
+    assert_eq!(code(r#"{"jsonrpc":"1.0","id":1,"method":"a"}"#).err(), Some(crate::code::INVALID_REQUEST));
+    assert_eq!(code(r#"{"jsonrpc":"1.0","id":1,"method":"a","#).err(), Some(crate::code::PARSE_ERROR));
+    assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"id":1,"method":"a""#).err(), Some(crate::code::PARSE_ERROR));
+    assert_eq!(code(" [1] ").err(), Some(crate::code::INVALID_REQUEST));
+    assert_eq!(code("1").err(), Some(crate::code::INVALID_REQUEST));
+}
+
+#[test]
+fn only_members_of_the_message_itself_are_its_own() {
+    let text = r#" { "params" : {"id":9,"x":[{"method":"no"}]} , "method":"a/b","jsonrpc":"2.0", "id" : {} } "#;
+    assert!(Envelope::parse(Bytes::from_static(text.as_bytes()), &Limits::default()).is_err());
+    let text = r#" { "params" : {"id":9,"x":[{"method":"no"}]} , "method":"a/b","jsonrpc":"2.0", "id" : "7" } "#;
+    let message = Envelope::parse(Bytes::from_static(text.as_bytes()), &Limits::default()).expect("a request");
+    assert_eq!((message.method(), message.id()), (Some("a/b"), Some(&b"\"7\""[..])));
+    assert_eq!(message.params(), Some(&br#"{"id":9,"x":[{"method":"no"}]}"#[..]));
+}

@@ -2,7 +2,7 @@
 
 use super::answer::Body;
 use super::body::Progress;
-use super::exchange::{Taken, media_type, take};
+use super::exchange::{Taken, is_media, take};
 use super::{Shared, headers};
 use crate::failure::fail;
 use crate::session::{Incoming, Related};
@@ -81,7 +81,7 @@ impl Stream {
 /// Reads the stream of a request until its answer. A stream that breaks is taken up again where the revision and the
 /// server's event ids allow it; only then is its end an end.
 //= G3
-pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Result<Bytes, Failure> {
+pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Result<Envelope, Failure> {
     let mut idle = 0;
     loop {
         let broken = match read_answer(shared, &mut stream, id).await {
@@ -120,7 +120,7 @@ pub async fn answer(shared: &Arc<Shared>, mut stream: Stream, id: &Bytes) -> Res
     }
 }
 
-async fn read_answer(shared: &Shared, stream: &mut Stream, id: &Bytes) -> Result<Bytes, Failure> {
+async fn read_answer(shared: &Shared, stream: &mut Stream, id: &Bytes) -> Result<Envelope, Failure> {
     let limits = mcp::Limits { bytes: shared.limits.message_max, depth: shared.limits.depth_max, batch: 64 };
     while let Some(data) = stream.next_message().await? {
         // A buffer may hold thousands of messages: an upstream that floods must not keep this thread for itself.
@@ -133,7 +133,7 @@ async fn read_answer(shared: &Shared, stream: &mut Stream, id: &Bytes) -> Result
         let mut answer = None;
         for message in messages {
             match take(shared, message, id) {
-                Taken::Answer(bytes) if answer.is_none() => answer = Some(bytes),
+                Taken::Answer(message) if answer.is_none() => answer = Some(message),
                 Taken::Refusal(failure) if answer.is_none() => return Err(failure),
                 Taken::Answer(_) | Taken::Refusal(_) => shared.pending.stray(),
                 Taken::Other => {}
@@ -164,7 +164,7 @@ async fn open(shared: &Shared, last_event: Option<&str>) -> Opened {
         return Opened::Failed;
     };
     let status = response.status();
-    if status == StatusCode::OK && media_type(response.headers()).as_deref() == Some("text/event-stream") {
+    if status == StatusCode::OK && is_media(response.headers(), "text/event-stream") {
         return Opened::Stream(Box::new(Stream::new(response.into_body(), shared.limits.message_max)));
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

@@ -25,7 +25,7 @@ pub async fn request(
     id: &Bytes,
     options: &RequestOptions,
     progress: &Progress,
-) -> Result<Bytes, Failure> {
+) -> Result<Envelope, Failure> {
     let request = headers::post(shared, message, &options.headers, progress)?;
     let response = shared.client.send(request, progress).await?;
     if !response.status().is_success() {
@@ -36,17 +36,15 @@ pub async fn request(
     {
         drop(shared.session_id.set(id.clone()));
     }
-    match media_type(response.headers()).as_deref() {
-        Some("application/json") => {
-            let body = read_body(response.into_body(), shared.limits.message_max).await?;
-            answer_in(shared, body, id)
-        }
-        Some("text/event-stream") => {
-            let stream = Stream::new(response.into_body(), shared.limits.message_max);
-            events::answer(shared, stream, id).await
-        }
-        _ => Err(fail(FailureKind::Unparsable, "the upstream answered a request with neither JSON nor events")),
+    if is_media(response.headers(), "application/json") {
+        let body = read_body(response.into_body(), shared.limits.message_max).await?;
+        return answer_in(shared, body, id);
     }
+    if is_media(response.headers(), "text/event-stream") {
+        let stream = Stream::new(response.into_body(), shared.limits.message_max);
+        return Box::pin(events::answer(shared, stream, id)).await;
+    }
+    Err(fail(FailureKind::Unparsable, "the upstream answered a request with neither JSON nor events"))
 }
 
 /// Sends what has no answer.
@@ -64,7 +62,7 @@ pub async fn post(shared: &Arc<Shared>, message: &Envelope, progress: &Progress)
 pub async fn refused(shared: &Shared, response: Response<Body>) -> Failure {
     let status = response.status();
     let retry_after = classify::retry_after(response.headers());
-    let is_json = media_type(response.headers()).as_deref() == Some("application/json");
+    let is_json = is_media(response.headers(), "application/json");
     // The status says enough; a body that does not come is not waited for.
     let body = tokio::time::timeout(ERROR_LONGEST, read_body(response.into_body(), ERROR_MAX)).await;
     let body = body.ok().and_then(Result::ok).filter(|_| is_json);
@@ -91,10 +89,11 @@ pub async fn refused(shared: &Shared, response: Response<Body>) -> Failure {
 }
 
 /// The answer in a body that holds one message, or several in 2025-03-26.
-fn answer_in(shared: &Shared, body: Bytes, id: &Bytes) -> Result<Bytes, Failure> {
+fn answer_in(shared: &Shared, body: Bytes, id: &Bytes) -> Result<Envelope, Failure> {
     let limits = mcp::Limits { bytes: shared.limits.message_max, depth: shared.limits.depth_max, batch: 64 };
     let unparsable = |detail: &str| fail(FailureKind::Unparsable, detail);
     let messages = match Envelope::parse_any(body, &limits) {
+        Ok(mcp::Incoming::One(message)) if message.id() == Some(&id[..]) && message.is_answer() => return Ok(message),
         Ok(mcp::Incoming::One(message)) => vec![message],
         Ok(mcp::Incoming::Batch(messages)) => messages,
         Err(_) => return Err(unparsable("the upstream's answer is no JSON-RPC message")),
@@ -102,7 +101,7 @@ fn answer_in(shared: &Shared, body: Bytes, id: &Bytes) -> Result<Bytes, Failure>
     let mut answer = None;
     for message in messages {
         match take(shared, message, id) {
-            Taken::Answer(bytes) if answer.is_none() => answer = Some(bytes),
+            Taken::Answer(message) if answer.is_none() => answer = Some(message),
             Taken::Refusal(failure) if answer.is_none() => return Err(failure),
             Taken::Answer(_) | Taken::Refusal(_) => shared.pending.stray(),
             Taken::Other => {}
@@ -112,7 +111,7 @@ fn answer_in(shared: &Shared, body: Bytes, id: &Bytes) -> Result<Bytes, Failure>
 }
 
 pub enum Taken {
-    Answer(Bytes),
+    Answer(Envelope),
     /// An error without an id: it can only mean this exchange.
     Refusal(Failure),
     Other,
@@ -121,7 +120,7 @@ pub enum Taken {
 /// Sorts one message of an exchange's stream; what is not the answer goes to the sink or is a stray.
 pub fn take(shared: &Shared, message: Envelope, id: &Bytes) -> Taken {
     match message.kind() {
-        Kind::Response | Kind::Error if message.id() == Some(&id[..]) => Taken::Answer(message.into_bytes()),
+        Kind::Response | Kind::Error if message.id() == Some(&id[..]) => Taken::Answer(message),
         Kind::Error if message.id().is_none() => {
             Taken::Refusal(rpc(message.error().unwrap_or(b"{}"), Some(StatusCode::OK.as_u16())))
         }
@@ -164,8 +163,8 @@ pub async fn read_body(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// The media type without parameters, in lower case.
-pub fn media_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+/// Is this the media type, whatever its parameters?
+pub fn is_media(headers: &HeaderMap, wanted: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }

@@ -64,7 +64,12 @@ pub fn post(
     extra: &[(Name, String)],
     progress: &Progress,
 ) -> Result<Request<Outgoing>, Failure> {
-    let mut headers = shared.headers.clone();
+    // Before the handshake is settled the message itself says in which era it speaks; afterwards it has no say.
+    let is_stateless = shared.revision().map_or_else(|| !message.is("initialize"), mcp::Revision::is_stateless);
+    let mut headers = match shared.revision() {
+        Some(_) if !is_stateless => shared.of_session.get_or_init(|| posting(shared, false)).clone(),
+        _ => posting(shared, is_stateless),
+    };
     for (name, value) in extra {
         let name: HeaderName = name.parse().map_err(|_| not_sent("a header of the call has no usable name"))?;
         if RESERVED.contains(&name.as_str()) || name == AUTHORIZATION {
@@ -73,16 +78,21 @@ pub fn post(
         let value = HeaderValue::from_str(value).map_err(|_| not_sent("a header of the call has no usable value"))?;
         headers.insert(name, value);
     }
-    headers.insert(ACCEPT, JSON_OR_EVENTS);
-    headers.insert(CONTENT_TYPE, JSON);
-    // Before the handshake is settled the message itself says in which era it speaks; afterwards it has no say.
-    let is_stateless = shared.revision().map_or_else(|| !message.is("initialize"), mcp::Revision::is_stateless);
     if is_stateless {
         mirrored(message, &mut headers)?;
-    } else {
-        session(shared, &mut headers);
     }
     Ok(request(Method::POST, headers, Outgoing::new(message.bytes().clone(), progress.clone())))
+}
+
+/// What every message has in its headers.
+fn posting(shared: &Shared, is_stateless: bool) -> HeaderMap {
+    let mut headers = shared.headers.clone();
+    headers.insert(ACCEPT, JSON_OR_EVENTS);
+    headers.insert(CONTENT_TYPE, JSON);
+    if !is_stateless {
+        session(shared, &mut headers);
+    }
+    headers
 }
 
 /// What a message of the stateless era says in its headers too.

@@ -88,3 +88,39 @@ async fn sweep(pool: Weak<Pool>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::UnixStream;
+
+    fn pair() -> (Box<Http1>, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("a pair of sockets");
+        let socket = near.as_fd().try_clone_to_owned().expect("a socket");
+        (Box::new(Http1::new(Box::new(near), socket, Arc::default())), far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_finds_the_connections_of_the_one_before() {
+        let pool = Arc::new(Pool::default());
+        let (near, far): (Vec<_>, Vec<_>) = (0..100).map(|_| pair()).unzip();
+        near.into_iter().for_each(|connection| pool.put(connection));
+        assert_eq!(std::iter::from_fn(|| pool.take()).count(), far.len());
+    }
+
+    //= G1
+    #[tokio::test(start_paused = true)]
+    async fn what_ended_or_spoke_unasked_while_it_was_idle_is_not_used() {
+        let pool = Arc::new(Pool::default());
+        let ((ended, left), (spoke, mut speaker), (quiet, _far)) = (pair(), pair(), pair());
+        for connection in [quiet, ended, spoke] {
+            pool.put(connection);
+        }
+        drop(left);
+        speaker.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.expect("room");
+        assert!(pool.take().is_some());
+        assert!(pool.take().is_none());
+    }
+}

@@ -181,7 +181,7 @@ impl Framing {
         if status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             return Ok(Self::Length(0));
         }
-        if let Some(last) = headers.get_all(TRANSFER_ENCODING).into_iter().last() {
+        if let Some(last) = headers.get_all(TRANSFER_ENCODING).into_iter().next_back() {
             if !is_1_1 {
                 return Err(Broken::NotHttp("HTTP/1.0 has no transfer encodings"));
             }

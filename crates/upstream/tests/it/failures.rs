@@ -266,6 +266,19 @@ async fn a_request_that_breaks_off_before_its_last_byte_is_cut() {
     }
 }
 
+//= G3
+#[tokio::test]
+async fn an_answer_before_the_last_byte_of_the_request_counts() {
+    let server = wire_that_stops_reading(REVISION, Step::Send(page(413, ""))).await;
+    let session = session_with(http(&server.url)).await;
+    let long = request(&*session, 1, "tools/call", json!({ "name": "pay", "long": "x".repeat(16_000_000) }));
+    let failure = session.request(long, RequestOptions::default()).await.expect_err("it is too large for it");
+    assert_eq!(failure.kind, FailureKind::Status(413), "{failure:?}");
+    // What was left of the request does not go out in front of the next one.
+    let got = session.request(call(&*session, 2, "pay", json!({})), RequestOptions::default()).await;
+    assert!(got.is_ok(), "{got:?}");
+}
+
 //= G1
 #[tokio::test]
 async fn a_request_that_meets_the_end_of_a_warm_connection_is_not_sent_again() {
