@@ -38,8 +38,19 @@ const ENGINE_USERS: &[&str] = &["runtime"];
 
 /// What layers below the adapters may use from outside the workspace: pure data, hashing, parsing. A list of what is
 /// allowed, because a list of what is banned would miss tomorrow's crate with a clock in it.
-const PURE: &[&str] =
-    &["blake3", "bytes", "cel", "jsonschema", "memchr", "miette", "schemars", "serde", "serde-saphyr", "serde_json", "thiserror"];
+const PURE: &[&str] = &[
+    "blake3",
+    "bytes",
+    "cel",
+    "jsonschema",
+    "memchr",
+    "miette",
+    "schemars",
+    "serde",
+    "serde-saphyr",
+    "serde_json",
+    "thiserror",
+];
 
 /// A crate of the workspace and what it is built from, dev-dependencies left out.
 pub struct Member {

@@ -48,19 +48,18 @@ impl Channels {
         self.slots.lock().values().filter_map(|slot| slot.current.load_full()).filter(|one| !one.is_closed()).collect()
     }
 
-<<<<<<< HEAD
     /// Those with one upstream.
     pub fn take(&self, upstream: &Name) -> Vec<Arc<Channel>> {
         let mut slots = self.slots.lock();
         let gone = slots.extract_if(|(name, _), _| name == upstream);
         gone.filter_map(|(_, slot)| slot.current.swap(None)).collect()
-=======
+    }
+
     /// One that is open to this upstream.
     fn any(&self, upstream: &Name) -> Option<Arc<Channel>> {
         let slots = self.slots.lock();
         let own = slots.iter().filter(|((name, _), _)| name == upstream).map(|(_, slot)| slot);
         own.filter_map(|slot| slot.current.load_full()).find(|one| !one.is_closed())
->>>>>>> 250d222 (doors: a read is read once on its way, and holds less memory while it waits)
     }
 
     pub fn take_all(&self) -> Vec<Arc<Channel>> {
