@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use testkit::process;
 
-const USAGE: &str = "kills [--kills N] [--per-round N] [--seed N] [--out FILE | --out -]\nkills ledger …";
+const USAGE: &str =
+    "kills [--kills N] [--per-round N] [--parallel N] [--seed N] [--out FILE | --out -]\nkills ledger …";
 const OUT: &str = "docs/proof.md";
 const PART: &str = "kills";
 
@@ -27,6 +28,7 @@ async fn run(args: &[String]) -> Result<ExitCode> {
     let mut long = Long {
         kills: 10_000,
         per_round: 200,
+        parallel: 2,
         seed: 1,
         binary: e2e::binary()?.context("there is no built binary")?,
         failpoints: e2e::failpoints_binary()?.context("there is no build with failpoints")?,
@@ -38,6 +40,7 @@ async fn run(args: &[String]) -> Result<ExitCode> {
         match name.as_str() {
             "--kills" => long.kills = value.parse()?,
             "--per-round" => long.per_round = value.parse()?,
+            "--parallel" => long.parallel = value.parse()?,
             "--seed" => long.seed = value.parse()?,
             "--out" => out = Some(value.into()).filter(|path: &PathBuf| path.as_os_str() != "-"),
             _ => bail!("there is no {name}: {USAGE}"),

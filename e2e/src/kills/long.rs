@@ -3,6 +3,8 @@
 use super::{Account, Campaign, Upstream};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// What is done to the gateway in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Long {
     pub kills: usize,
     /// Kills of one round, about.
     pub per_round: usize,
+    /// Rounds at a time; each is mostly waiting.
+    pub parallel: usize,
     pub seed: u64,
     /// The release binary.
     pub binary: PathBuf,
@@ -48,20 +52,29 @@ impl Long {
     ///
     /// # Errors
     /// A gateway does not come back; what it wrote is in the error.
-    pub async fn run(&self, mut told: impl FnMut(&Account) -> Result<()>) -> Result<Account> {
-        let mut account = Account::default();
-        let mut round = 0;
-        while account.killed() < self.kills {
-            let course = COURSES[round % COURSES.len()];
-            let upstream =
-                if (round + round / COURSES.len()).is_multiple_of(2) { Upstream::Http } else { Upstream::Stdio };
-            let seed = self.seed.wrapping_add(round as u64);
-            let done = self.round(course, upstream, seed).await;
-            account.add(done.with_context(|| format!("round {round}: {course:?} over {upstream:?}, seed {seed}"))?);
+    pub async fn run(self, mut told: impl FnMut(&Account) -> Result<()>) -> Result<Account> {
+        let long = Arc::new(self);
+        let (mut account, mut rounds, mut next) = (Account::default(), JoinSet::new(), 0);
+        loop {
+            while rounds.len() < long.parallel && account.killed() + rounds.len() * long.per_round < long.kills {
+                rounds.spawn(Arc::clone(&long).numbered(next));
+                next += 1;
+            }
+            let Some(done) = rounds.join_next().await else { return Ok(account) };
+            account.add(done??);
             told(&account)?;
-            round += 1;
         }
-        Ok(account)
+    }
+
+    async fn numbered(self: Arc<Self>, round: usize) -> Result<Account> {
+        let course = COURSES[round % COURSES.len()];
+        let upstream = match (round + round / COURSES.len()).is_multiple_of(2) {
+            true => Upstream::Http,
+            false => Upstream::Stdio,
+        };
+        let seed = self.seed.wrapping_add(round as u64);
+        let done = self.round(course, upstream, seed).await;
+        done.with_context(|| format!("round {round}: {course:?} over {upstream:?}, seed {seed}"))
     }
 
     async fn round(&self, course: Course, upstream: Upstream, seed: u64) -> Result<Account> {
