@@ -22,6 +22,10 @@ pub struct Policy {
     pub admin: Admin,
     /// Who may call. Empty: everybody who reaches the (loopback) listener is one principal.
     pub principals: Vec<Principal>,
+    /// Host names under which requests may call, without ports.
+    pub hosts: Vec<String>,
+    /// Origins from which pages may call.
+    pub origins: Vec<String>,
     pub journal: Journal,
     /// In the order of the file.
     pub upstreams: Vec<Upstream>,
@@ -183,6 +187,8 @@ impl Policy {
             listen: defaults::LISTEN.to_string(),
             admin: Admin::Socket(None),
             principals: Vec::new(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
             journal: Journal { path: None, durability: Durability::Full, keep: Keep::default() },
             upstreams,
             limits: Limits::default(),
@@ -230,7 +236,8 @@ impl Policy {
         let mut feed = Feed(blake3::Hasher::new());
         // `Debug` of the resolved parts shows no secrets, only where they come from. It may change with the program's
         // version; so may the meaning of a policy.
-        let parts = (&self.listen, &self.admin, &self.principals, &self.journal, &self.upstreams, &self.limits);
+        let callers = (&self.principals, &self.hosts, &self.origins);
+        let parts = (&self.listen, &self.admin, callers, &self.journal, &self.upstreams, &self.limits);
         let written = write!(feed, "policy1 {parts:?} {:?} {:?}", self.spans, self.entries);
         debug_assert!(written.is_ok(), "hashing does not fail");
         Hash(*feed.0.finalize().as_bytes())

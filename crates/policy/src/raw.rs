@@ -58,6 +58,13 @@ pub(crate) struct Admin {
 pub(crate) struct Auth {
     /// Callers, told apart by bearer token. Two principals share no key, no result and no session.
     pub principals: Option<Vec<At<Principal>>>,
+    /// Names under which requests may call the gateway, beside loopback ones on a loopback listener: behind a reverse
+    /// proxy that passes `Host` on, the proxy's, such as `gateway.example`. Beyond loopback none means every name, because
+    /// a token is demanded there. Since 0.1.
+    pub hosts: Option<Vec<Text>>,
+    /// What the header `Origin` of a request may say, such as `https://console.example`; on a loopback listener also
+    /// loopback ones. Since 0.1.
+    pub origins: Option<Vec<Text>>,
 }
 
 /// One caller.

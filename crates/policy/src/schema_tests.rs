@@ -41,7 +41,7 @@ fn the_examples_of_the_reference_page_load() {
         assert!(policy.is_ok(), "{}", policy.err().map(|problems| problems.render()).unwrap_or_default());
         examples += 1;
     }
-    assert_eq!(examples, 2);
+    assert_eq!(examples, 3);
 }
 
 #[test]

@@ -173,6 +173,9 @@ fn needs_restart(bound: &Policy, new: &Policy) -> Vec<&'static str> {
     if bound.listen != new.listen {
         found.push("listen");
     }
+    if (&bound.hosts, &bound.origins) != (&new.hosts, &new.origins) {
+        found.push("auth.hosts, auth.origins");
+    }
     if admin(bound) != admin(new) {
         found.push("admin");
     }

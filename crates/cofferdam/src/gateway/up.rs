@@ -60,6 +60,8 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
     let stop = CancellationToken::new();
     let config = ServerConfig {
         connections_max: usize::try_from(policy.limits.sessions_max).unwrap_or(usize::MAX).saturating_mul(4),
+        hosts: policy.hosts.clone(),
+        origins: policy.origins.clone(),
         drain: start::DRAIN,
         ..ServerConfig::default()
     };

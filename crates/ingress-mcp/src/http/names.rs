@@ -16,7 +16,9 @@ pub(super) struct Names {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Foreign {
-    #[error("accept the Host: it names none of this gateway's hosts; a proxy's name has to be allowed")]
+    #[error(
+        "accept the Host: it names none of this gateway's hosts; a proxy's name has to be allowed (policy: auth.hosts)"
+    )]
     Host,
     #[error("accept the Origin: pages from there may not call this gateway")]
     Origin,

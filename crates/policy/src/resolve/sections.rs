@@ -15,8 +15,11 @@ const TOKEN_MIN: usize = 16;
 
 impl Resolver<'_> {
     pub(super) fn auth(&mut self, policy: &mut Policy, raw: Option<raw::Auth>) {
+        let raw = raw.unwrap_or_default();
+        policy.hosts = self.hosts(raw.hosts.unwrap_or_default(), raw.principals.is_none());
+        policy.origins = self.origins(raw.origins.unwrap_or_default());
         let mut principals: Vec<Principal> = Vec::new();
-        for raw in raw.and_then(|auth| auth.principals).unwrap_or_default() {
+        for raw in raw.principals.unwrap_or_default() {
             let name = self.name(&raw.value.name);
             let problems = self.problems.len();
             let token = self.secret(&raw.value.token);
@@ -34,6 +37,38 @@ impl Resolver<'_> {
             principals.push(Principal { name, tenant, token });
         }
         policy.principals = principals;
+    }
+
+    fn hosts(&mut self, raw: Vec<raw::Text>, is_open: bool) -> Vec<String> {
+        let mut hosts = Vec::with_capacity(raw.len());
+        for raw in raw {
+            let host = self.expanded(&raw).expose().to_string();
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if host.is_empty() || !host.bytes().all(is_name) {
+                self.error(raw.place, "this is no host name").hint = Some("the name alone: no scheme, no port".into());
+            } else if is_open && hosts.is_empty() {
+                let problem = self.warn(raw.place, "whoever reaches the gateway under this name may call every tool");
+                problem.hint = Some("add principals, each with a token".into());
+            }
+            hosts.push(host);
+        }
+        hosts
+    }
+
+    fn origins(&mut self, raw: Vec<raw::Text>) -> Vec<String> {
+        let mut origins = Vec::with_capacity(raw.len());
+        for raw in raw {
+            let origin = self.expanded(&raw).expose().to_string();
+            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            if rest
+                .is_none_or(|rest| rest.is_empty() || rest.contains(['/', '*']) || rest.contains(char::is_whitespace))
+            {
+                let problem = self.error(raw.place, "this is no origin");
+                problem.hint = Some("scheme, host and port as a browser sends them: https://console.example".into());
+            }
+            origins.push(origin);
+        }
+        origins
     }
 
     fn token_strength(&mut self, token: &str, place: Place) {

@@ -638,3 +638,25 @@ fn a_file_of_a_thousand_rules_loads() {
     let policy = good(&text);
     assert_eq!(policy.rules_unlisted("shop", "t999").worst().effect, vocab::Effect::Write);
 }
+
+#[test]
+fn names_under_which_requests_may_call_are_names_and_origins() {
+    let policy = good(
+        "auth: { hosts: [gateway.example], origins: [\"https://console.example:8443\"], principals: [{ name: a, token: \"${SHOP_TOKEN}\" }] }\n",
+    );
+    assert_eq!(
+        (policy.hosts.as_slice(), policy.origins.as_slice()),
+        (&["gateway.example".into()][..], &["https://console.example:8443".into()][..])
+    );
+    assert!(policy.warnings().is_empty(), "{:?}", policy.warnings());
+    for host in ["\"https://gateway.example\"", "\"gateway.example:80\"", "\"*\"", "\"\""] {
+        let text = bad(&["auth: { hosts: [", host, "] }\n"].concat());
+        assert!(text.contains("this is no host name"), "{host}: {text}");
+    }
+    for origin in ["console.example", "\"https://console.example/\"", "\"https://*\"", "\"*\""] {
+        let text = bad(&["auth: { origins: [", origin, "] }\n"].concat());
+        assert!(text.contains("this is no origin"), "{origin}: {text}");
+    }
+    let open = good("auth: { hosts: [gateway.example] }\n");
+    assert!(open.warnings().iter().any(|warning| warning.to_string().contains("may call every tool")));
+}

@@ -50,6 +50,28 @@ async fn a_page_from_elsewhere_and_a_name_that_was_bound_to_loopback_are_refused
     stage.is_well().await
 }
 
+//= S-06
+#[tokio::test]
+async fn a_name_and_an_origin_are_welcome_where_the_policy_names_them() -> Result<()> {
+    let auth = "auth: { hosts: [gateway.example], origins: [\"https://console.example\"] }\n";
+    let Some(stage) = Stage::set(&format!("{auth}{POLICY}")).await? else { return Ok(()) };
+    let own = stage.gateway.address().to_owned();
+    for (what, host, origin, is_welcome) in [
+        ("the proxy's name", "gateway.example", None, true),
+        ("the proxy's name with a port", "gateway.example:443", None, true),
+        ("its own name", own.as_str(), None, true),
+        ("an allowed page", "gateway.example", Some("https://console.example"), true),
+        ("another page", "gateway.example", Some("https://evil.example"), false),
+        ("another name", "evil.example", None, false),
+    ] {
+        let origin = origin.map(|origin| format!("origin: {origin}\r\n")).unwrap_or_default();
+        let head = format!("POST /mcp HTTP/1.1\r\nhost: {host}\r\n{origin}{USUAL}");
+        let (status, answer) = plain(&stage, &head, &discover()).await?;
+        assert_eq!(status == 200, is_welcome, "{what}: {answer}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn wrong_paths_methods_and_types_are_told_apart() -> Result<()> {
     let Some(stage) = Stage::set(POLICY).await? else { return Ok(()) };
