@@ -80,11 +80,12 @@ impl Engine {
         self.releases.insert(call, Release { step, due, flushed: false, receipt, telling, question: false });
     }
 
-    /// An answer to "what became of it?" is as good as the step's own, once it has arrived: whoever asked knows.
+    /// An answer to "what became of it?" is as good as the step's own, once it has arrived and been quiet: whoever asked
+    /// knows. One that sends the same again at once goes on with what it was about, as after a stop.
     //= S-23
     pub(crate) fn asked_after(&mut self, now: Instant, call: CallId, step: StepId) {
         if self.table.get(step).is_some_and(|live| live.is_mutation() && live.is_settled()) {
-            self.await_arrival(now, call, step, true);
+            self.await_arrival(now, call, step, false);
             if let Some(release) = self.releases.get_mut(&call) {
                 release.question = true;
             }

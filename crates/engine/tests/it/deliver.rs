@@ -103,7 +103,11 @@ fn whoever_asked_what_became_of_it_and_got_the_answer_knows() {
     world.ask_after(call, 100);
     assert_eq!(world.row(call).status.delivered, Delivered::No, "the answer is on its way");
     world.arrive(100, Arrival::Seen);
-    assert_eq!(world.row(call).status.delivered, Delivered::Seen);
+    let at_once = world.ask(&Ask::write());
+    assert_eq!(world.told(at_once), "applied_no_receipt yes", "it goes on with what it was about");
+    world.arrive(at_once, Arrival::Lost);
+    world.seconds(3);
+    assert_eq!(world.row(call).status.delivered, Delivered::Flushed);
     world.ask(&Ask::write());
     assert_eq!(world.sends.len(), 2, "so this is another wish");
 }
@@ -139,7 +143,8 @@ fn of_two_who_were_told_nothing_the_one_who_asks_twice_does_not_speak_for_the_ot
     world.person(first, Act::Applied);
     for question in [100, 101] {
         world.ask_after(first, question);
-        world.arrive(question, Arrival::Seen);
+        world.arrive(question, Arrival::Flushed);
+        world.seconds(3);
     }
     let again = world.ask(&ask);
     assert_eq!(world.told(again), "applied_no_receipt yes");
@@ -157,7 +162,8 @@ fn an_answer_about_an_outcome_that_has_changed_since_tells_nobody() {
     world.ask_after(call, 100);
     world.done();
     assert_eq!(world.outcome(call), Some(Outcome::Succeeded), "a late receipt");
-    world.arrive(100, Arrival::Seen);
+    world.arrive(100, Arrival::Flushed);
+    world.seconds(3);
     assert_eq!(world.row(call).status.delivered, Delivered::No);
 }
 

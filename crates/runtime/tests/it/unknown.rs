@@ -168,6 +168,7 @@ async fn whoever_got_the_outcome_by_asking_means_it_when_it_calls_again() {
         let (seen, delivery) = bench.runtime.status(&tenant, &ann, Some(told.step)).await;
         assert_eq!(seen.steps[0].executed, Executed::Yes);
         delivery.report(arrival);
+        tokio::time::sleep(Duration::from_secs(3)).await;
         bench.call("pay", r#"{"account":"a"}"#).await;
         assert_eq!(bench.upstream.sends(), sends, "{arrival:?}");
         let (seen, _) = bench.runtime.status(&tenant, &ann, Some(told.step)).await;
