@@ -26,6 +26,7 @@ mod retain;
 mod schema;
 mod settle;
 mod verify;
+mod words;
 mod writer;
 
 pub use fault::Faults;
@@ -50,6 +51,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 use vocab::{GuardKind, GuardRow, Instant, Record, StepId, StepRow};
+use words::Words;
 use writer::{Copying, OpenRow, Writer, checkpoint};
 
 /// The last event's position: its row may be gone, anchors and gaps remember.
@@ -101,7 +103,7 @@ impl Default for Options {
             durability: Durability::Full,
             queue_max: 16_384,
             queue_bytes_max: 64 << 20,
-            checkpoint_bytes: 64 << 20,
+            checkpoint_bytes: 4 << 20,
             settle_after: 4_096,
             keep_gap: false,
             faults: None,
@@ -146,7 +148,9 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Self>, Error> {
         let place = Place::of(path.as_ref());
         let Opened { db, lock, start, tip, genesis, last_at, mark, memory, settled } = open::open(&place, &options)?;
-        let memory = Arc::new(RwLock::new(memory));
+        let words = Arc::new(Words::new());
+        memory.active.find.iter().for_each(|(word, _)| words.add(*word));
+        let memory = Arc::new(RwLock::new(Memory { words: Some(Arc::clone(&words)), ..memory }));
         let shared = Arc::new(Shared::new(options.queue_max, options.queue_bytes_max, tip));
         let bell = Arc::new(Bell::default());
         let lock = Arc::new(lock);
@@ -175,6 +179,7 @@ impl Sqlite {
             frames_max,
             mark,
             mark_path: place.mark(),
+            words,
         };
         let threads = spawn(
             writer,

@@ -4,6 +4,7 @@ use super::fault::Verdict;
 use super::log::Tip;
 use super::mark::Mark;
 use super::queue::Shared;
+use super::words::Words;
 use super::writer::{Copying, checkpoint};
 use crate::Error;
 use parking_lot::{Condvar, Mutex};
@@ -45,6 +46,10 @@ impl Bell {
         self.rung.notify_one();
     }
 
+    fn is_stopped(&self) -> bool {
+        self.state.lock().stop
+    }
+
     /// `false`: time to stop.
     fn wait(&self) -> bool {
         let mut state = self.state.lock();
@@ -64,10 +69,13 @@ pub(super) struct Keeper {
     pub(super) frames_max: u64,
     pub(super) mark: Mark,
     pub(super) mark_path: PathBuf,
+    pub(super) words: Arc<Words>,
 }
 
 impl Keeper {
     pub(super) fn run(&mut self) {
+        // Where the table cannot be read, every look-up reads it and says so.
+        drop(self.words.fill(&self.db, || !self.bell.is_stopped()));
         let mut copied = (0, 0);
         let mut seen = copied;
         let mut settled = 0;

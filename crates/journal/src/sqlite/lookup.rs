@@ -12,6 +12,8 @@ use vocab::{Hash, Instant, StepId, StepRow};
 pub(super) trait Known {
     fn entry(&self, seq: i64) -> Option<Entry>;
     fn found(&self, by: i64, out: &mut Vec<i64>);
+    /// Whether the tables have to be asked for a word.
+    fn may_hold(&self, word: i64) -> bool;
 }
 
 impl Known for RwLock<Memory> {
@@ -21,6 +23,10 @@ impl Known for RwLock<Memory> {
 
     fn found(&self, by: i64, out: &mut Vec<i64>) {
         self.read().found(by, out);
+    }
+
+    fn may_hold(&self, word: i64) -> bool {
+        self.read().may_hold(word)
     }
 }
 
@@ -36,6 +42,10 @@ impl Known for Staged<'_> {
         self.0.found(by, out);
         self.1.found(by, out);
     }
+
+    fn may_hold(&self, word: i64) -> bool {
+        self.1.may_hold(word)
+    }
 }
 
 /// Steps that may be meant, the latest first, read one by one.
@@ -46,7 +56,9 @@ fn candidates<'a>(
 ) -> Result<impl Iterator<Item = Result<Entry>> + 'a> {
     let mut seqs = Vec::new();
     known.found(word, &mut seqs);
-    entry::found(db, word, &mut seqs)?;
+    if known.may_hold(word) {
+        entry::found(db, word, &mut seqs)?;
+    }
     seqs.sort_unstable_by(|a, b| b.cmp(a));
     seqs.dedup();
     Ok(seqs.into_iter().filter_map(move |seq| match known.entry(seq) {

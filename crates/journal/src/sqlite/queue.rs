@@ -21,9 +21,11 @@ const NOTES_FLUSH: usize = 4_096;
 const ASYNC_MAX: usize = 1_024;
 /// Appends of one commit.
 const GROUP_MAX: usize = 1_024;
-/// With more waiters than this, waiting a little longer makes fewer and larger commits.
+/// With more waiters than this, a commit is held back as long as another append comes within `GATHER`, and at most
+/// `GATHER_MAX`: where callers and writer share a core, what a commit costs is most of what an append costs.
 const GATHER_ABOVE: usize = 8;
-const GATHER: Duration = Duration::from_micros(200);
+const GATHER: Duration = Duration::from_micros(100);
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// What appenders, the writer and the keeper share.
 pub(super) struct Shared {
@@ -67,7 +69,7 @@ enum Waiting {
     #[default]
     No,
     Due,
-    /// As many as last time.
+    /// The next ones of a large group.
     Group,
 }
 
@@ -225,12 +227,15 @@ impl Shared {
         [&self.finish_checkpoint, &self.settle, &self.busy].iter().any(|asked| asked.load(Ordering::Relaxed))
     }
 
-    /// Waits a little for those who were told of the last commit and are about to append again.
+    /// Waits for those who were told of the last commit and are about to append again.
     fn gather(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>) {
-        let deadline = Moment::now() + GATHER;
-        while queue.ticketed > 0 && queue.ticketed < queue.last_group.min(GROUP_MAX) && !queue.closing {
+        let until = Moment::now() + GATHER_MAX;
+        let mut before = 0;
+        while queue.ticketed > before && queue.ticketed < GROUP_MAX && !queue.closing {
+            before = queue.ticketed;
             queue.writer = Waiting::Group;
-            if self.wake.wait_until(queue, deadline).timed_out() {
+            let now = Moment::now();
+            if now >= until || !self.wake.wait_until(queue, until.min(now + GATHER)).timed_out() {
                 break;
             }
         }
@@ -280,7 +285,7 @@ impl Queue {
         match self.writer {
             Waiting::No => false,
             Waiting::Due => ticketed || self.is_due(),
-            Waiting::Group => self.ticketed >= self.last_group,
+            Waiting::Group => self.ticketed >= GROUP_MAX,
         }
     }
 

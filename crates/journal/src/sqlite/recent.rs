@@ -5,8 +5,10 @@
 
 use super::entry::{self, Entry, found_by};
 use super::piece::{Piece, unpack};
+use super::words::Words;
 use rusqlite::{Connection, Result};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use vocab::{Epoch, StepId, StepIntent, StepStatus};
 
 #[derive(Debug, Default)]
@@ -39,12 +41,14 @@ impl Recent {
 }
 
 /// All that is not in the tables.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Memory {
     /// What was committed since the last settling began.
     pub(super) active: Recent,
     /// What is being settled: the tables have some of it.
     pub(super) settling: Recent,
+    /// What else the tables may hold. `None`: anything.
+    pub(super) words: Option<Arc<Words>>,
 }
 
 impl Memory {
@@ -55,6 +59,18 @@ impl Memory {
     pub(super) fn found(&self, by: i64, out: &mut Vec<i64>) {
         self.active.found(by, out);
         self.settling.found(by, out);
+    }
+
+    /// Adds what was committed.
+    pub(super) fn merge(&mut self, newer: Recent) {
+        if let Some(words) = &self.words {
+            newer.find.iter().for_each(|(word, _)| words.add(*word));
+        }
+        self.active.merge(newer);
+    }
+
+    pub(super) fn may_hold(&self, word: i64) -> bool {
+        self.words.as_ref().is_none_or(|words| words.may_hold(word))
     }
 
     /// Each step once, as it is now.

@@ -155,7 +155,7 @@ impl Writer {
         // Whoever is told can find it.
         let staged = std::mem::take(&mut self.staged);
         if !staged.entries.is_empty() {
-            self.memory.write().active.merge(staged);
+            self.memory.write().merge(staged);
         }
         *self.shared.tip.lock() = self.tip;
         let told = appends.iter().zip(results);
