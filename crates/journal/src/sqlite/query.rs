@@ -69,13 +69,21 @@ pub(super) fn recall(db: &Connection, known: &impl Known, query: &Recall) -> Res
     Ok(Recalled { by_key, by_content })
 }
 
+/// All that is in memory at one moment, and those of it that are wanted. A list takes from the tables, which are read
+/// after that, what was not in memory then: settling may go on meanwhile, and each step is told of once.
+fn recent(memory: &RwLock<Memory>, wanted: impl Fn(&Entry) -> bool) -> (HashSet<i64>, Vec<Entry>) {
+    let memory = memory.read();
+    let all = memory.entries().map(|entry| entry.seq).collect();
+    (all, memory.entries().filter(|entry| wanted(entry)).cloned().collect())
+}
+
 pub(super) fn open_steps(db: &Connection, memory: &RwLock<Memory>) -> Result<Vec<StepRow>> {
-    let mut entries: Vec<_> = memory.read().entries().filter(|entry| entry.state.is_open()).cloned().collect();
+    let (recent, mut entries) = recent(memory, |entry| entry.state.is_open());
     let mut statement = db.prepare_cached(&format!("SELECT {ENTRY} FROM step WHERE {OPEN}"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let entry = entry::entry(row)?;
-        if memory.read().entry(entry.seq).is_none() {
+        if !recent.contains(&entry.seq) {
             entries.push(entry);
         }
     }
@@ -133,7 +141,7 @@ pub(super) fn steps(db: &Connection, memory: &RwLock<Memory>, filter: &Filter) -
             && filter.upstream.as_deref().is_none_or(|upstream| *upstream == *entry.upstream)
             && filter.state.is_none_or(|state| state == entry.state)
     };
-    let mut entries: Vec<_> = memory.read().entries().filter(|entry| wanted(entry)).cloned().collect();
+    let (recent, mut entries) = recent(memory, wanted);
     let mut more = limit;
     // The narrowest index there is; what it does not cover is filtered row by row.
     let rest = match (filter.run, filter.state) {
@@ -146,7 +154,7 @@ pub(super) fn steps(db: &Connection, memory: &RwLock<Memory>, filter: &Filter) -
     for _ in 0..SCAN_MAX {
         let Some(row) = rows.next()?.filter(|_| more > 0) else { break };
         let entry = entry::entry(row)?;
-        if wanted(&entry) && memory.read().entry(entry.seq).is_none() {
+        if wanted(&entry) && !recent.contains(&entry.seq) {
             entries.push(entry);
             more -= 1;
         }
@@ -216,11 +224,10 @@ fn recent_runs(db: &Connection, memory: &RwLock<Memory>, limit: usize) -> Result
 }
 
 fn add_run(db: &Connection, memory: &RwLock<Memory>, run: RunId, runs: &mut HashMap<RunId, RunSummary>) -> Result<()> {
-    let recent: Vec<_> = memory.read().entries().filter(|entry| entry.run == run).cloned().collect();
-    for entry in &recent {
+    let (recent, entries) = recent(memory, |entry| entry.run == run);
+    for entry in &entries {
         add_step(runs, entry);
     }
-    let recent: HashSet<_> = recent.into_iter().map(|entry| entry.seq).collect();
     let mut statement = db.prepare_cached(&format!("SELECT {ENTRY} FROM step WHERE run_id = ?1"))?;
     let mut rows = statement.query([run.0])?;
     while let Some(row) = rows.next()? {

@@ -8,8 +8,10 @@ use journal::sqlite::Options;
 use journal::{Filter, Journal, Memory, Recall, Retention, Sqlite};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use vocab::{Epoch, EventKind, Instant, Outcome, Record, RunId, State, StepRow, StepStatus};
 
@@ -246,4 +248,37 @@ fn the_end_of_the_log_is_read_by_one_who_only_reads() {
     );
     let content = Some((hash(4, 0), hash(3, 4), Instant::ZERO));
     assert!(reader.recall(&Recall { key: hash(9, 9), content }).expect("readable").by_content.is_some());
+}
+
+/// Lists are read while steps move from memory into the tables: none is missing and none is told of twice.
+#[test]
+fn a_list_tells_of_each_step_once_while_the_tables_follow() {
+    const STEPS: u64 = 300;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut subject = At(directory.path(), Options { settle_after: 3, ..Options::default() });
+    let mut rig = Rig::open(&mut subject);
+    let epoch = rig.journal.start().epoch;
+    let journal = Arc::clone(&rig.journal);
+    let begun = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut before = 0;
+            while before < STEPS {
+                before = begun.load(Ordering::SeqCst);
+                let listed = journal.steps(&Filter { limit: 1_000, ..Filter::default() }).expect("readable");
+                let open = journal.open_steps().expect("readable");
+                for rows in [&listed, &open] {
+                    let ids: BTreeSet<_> = rows.iter().map(|row| row.intent.step).collect();
+                    assert_eq!(ids.len(), rows.len(), "a step is told of twice");
+                    assert!((0..before).all(|number| ids.contains(&id(number))), "a step is missing");
+                }
+                let counted: u64 = journal.runs(9).expect("readable").iter().map(|run| run.mutations).sum();
+                assert!((before..=STEPS).contains(&counted), "{counted} steps, {before} were there before");
+            }
+        });
+        for number in 0..STEPS {
+            rig.put(begin(intent(number), epoch)).expect("a fresh key");
+            begun.store(number + 1, Ordering::SeqCst);
+        }
+    });
 }
