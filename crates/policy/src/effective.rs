@@ -1,5 +1,9 @@
 //! What is effectively enforced, per tool: the data behind `cofferdam check`.
 
+mod undo;
+
+pub use undo::compensators;
+
 use crate::classify::effect as classified;
 use crate::policy::Policy;
 use crate::rules::{Identity, KeyPlacement, OnDisconnect, ReadPlan, Strength, ToolRules};
@@ -63,7 +67,7 @@ pub fn unmatched(policy: &Policy, tools: &[(&str, &[ToolFacts])]) -> Vec<String>
 
 fn one(policy: &Policy, upstream: &str, tool: &ToolFacts, tools: &[ToolFacts]) -> ToolReport {
     let rules = policy.rules(upstream, tool);
-    let cases = rules.arms().map(|(when, rules)| case(when, rules)).collect();
+    let cases = rules.arms().map(|(when, rules)| case(policy, when, rules, tools)).collect();
     let mut warnings = Vec::new();
     for (when, rules) in rules.arms() {
         let before = warnings.len();
@@ -97,7 +101,7 @@ fn one(policy: &Policy, upstream: &str, tool: &ToolFacts, tools: &[ToolFacts]) -
     }
 }
 
-fn case(when: Option<&str>, rules: &Arc<ToolRules>) -> Case {
+fn case(policy: &Policy, when: Option<&str>, rules: &Arc<ToolRules>, tools: &[ToolFacts]) -> Case {
     let mut lines = Vec::from([("tries", tries(rules))]);
     if rules.effect.is_mutation() {
         lines.push((
@@ -105,6 +109,7 @@ fn case(when: Option<&str>, rules: &Arc<ToolRules>) -> Case {
             rules.readback.as_deref().map_or_else(|| "none: every call stays unverified".to_owned(), read),
         ));
         lines.push(("probe", probe(rules)));
+        lines.push(("undo", undo::line(policy, rules, tools)));
         lines.push(("key", key(rules)));
         lines.push(("repeat", format!("{:?}", rules.repeat).to_lowercase()));
         lines.push(("identity", identity(&rules.identity)));

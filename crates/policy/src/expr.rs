@@ -52,6 +52,8 @@ pub enum Purpose {
     Target,
     /// `args` of a read.
     ReadArgs,
+    /// `args` of a compensation.
+    UndoArgs,
     /// `expect` and `absent` of a read.
     Judge,
 }
@@ -103,6 +105,15 @@ impl Expr {
 
     pub const fn mentions_pre(&self) -> bool {
         self.names.pre
+    }
+
+    pub const fn mentions_key(&self) -> bool {
+        self.names.step
+    }
+
+    /// The names of the members of an object that is written out; `None` for anything that makes its names otherwise.
+    pub(crate) fn member_names(&self) -> Option<Vec<String>> {
+        check::member_names(&self.program)
     }
 
     /// Does it say itself what an error of the read means?

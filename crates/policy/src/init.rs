@@ -125,6 +125,16 @@ fn write_rule(text: &mut String, upstream: &str, proposal: &Proposal, facts: &To
         Some(effect) => *text += &format!("    effect: {} # {}\n", effect.as_str(), proposal.why),
         None => *text += &format!("    # effect: write # {}: treated as destructive until you say\n", proposal.why),
     }
+    write_readback(text, upstream, proposal);
+    if let Some(undo) = &proposal.undo {
+        *text += &format!("    # compensate: # {}: uncomment it once you have seen it work\n", undo.why);
+        *text += &format!("    #   kind: {}\n", undo.kind);
+        *text += &format!("    #   call: {}\n", quoted(&format!("{upstream}.{}", undo.call)));
+        *text += &format!("    #   args: {}\n", yaml::single(&undo.args));
+    }
+}
+
+fn write_readback(text: &mut String, upstream: &str, proposal: &Proposal) {
     let Some(readback) = &proposal.readback else {
         if proposal.effect != Some(Effect::Read) {
             let toggles = matches!(classify::verb_and_noun(&proposal.tool), Some((classify::Verb::Toggle, _)));
@@ -182,6 +192,7 @@ journal: { path: ./.cofferdam }
 const TOOLS: &str = "
 # effect: read | idempotent | keyed | write | destructive. A tool without a rule is destructive.
 # readback: the read after each call that confirms its effect, and that resolves a lost reply.
+# compensate: how `cofferdam rollback` takes a call back. Proposals are comments: nobody has tried them.
 tools:
 ";
 

@@ -20,6 +20,7 @@ mod resolve;
 mod rules;
 mod secret;
 mod tools;
+pub mod undo;
 mod words;
 
 pub use expr::{Expr, Fault, Purpose, Scope, view};

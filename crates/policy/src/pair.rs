@@ -5,6 +5,7 @@
 
 mod schema;
 mod templates;
+mod undo;
 
 use crate::classify::{self, Verb, annotated, verb_and_noun};
 use crate::tools::ToolFacts;
@@ -23,6 +24,17 @@ pub struct Proposal {
     /// Why, for the comment.
     pub why: String,
     pub readback: Option<ReadProposal>,
+    pub undo: Option<UndoProposal>,
+}
+
+/// A way back in the words of the policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoProposal {
+    pub kind: &'static str,
+    pub call: String,
+    pub args: String,
+    /// Why, for the comment.
+    pub why: String,
 }
 
 /// A read-back in the words of the policy file.
@@ -37,16 +49,20 @@ pub struct ReadProposal {
 /// Proposals for all tools of one upstream, in their order.
 pub fn proposals(tools: &[ToolFacts]) -> Vec<Proposal> {
     let readers = tools.iter().filter(|tool| proposed_effect(tool).0 == Some(Effect::Read)).collect::<Vec<_>>();
-    tools.iter().map(|tool| propose(tool, &readers)).collect()
+    tools.iter().map(|tool| propose(tool, tools, &readers)).collect()
 }
 
-fn propose(tool: &ToolFacts, readers: &[&ToolFacts]) -> Proposal {
+fn propose(tool: &ToolFacts, all: &[ToolFacts], readers: &[&ToolFacts]) -> Proposal {
     let (effect, why) = proposed_effect(tool);
     let readback = match effect {
         Some(Effect::Read) => None,
         _ => best_reader(tool, readers),
     };
-    Proposal { tool: tool.name.clone(), effect, why, readback }
+    let undo = match effect {
+        Some(Effect::Read) | None => None,
+        Some(_) => undo::way(tool, all, readback.as_ref()),
+    };
+    Proposal { tool: tool.name.clone(), effect, why, readback, undo }
 }
 
 /// By name, held against what the annotations say; the worse one wins.

@@ -80,6 +80,18 @@ pub struct Keep {
     pub reads: Duration,
 }
 
+/// Where a compensator is named, and which members its arguments surely have.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub upstream: Name,
+    pub tool: Name,
+    /// `None`: the expression makes its names otherwise.
+    pub members: Option<Vec<String>>,
+    /// Problems without a message, at the place of each.
+    pub call: Problem,
+    pub args: Problem,
+}
+
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub name: Name,

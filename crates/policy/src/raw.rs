@@ -233,6 +233,9 @@ pub(crate) struct Tool {
     pub readback: Option<At<Read>>,
     /// The read that resolves an unknown outcome, where the read-back cannot.
     pub probe: Option<At<Read>>,
+    /// How a call of it is taken back by `cofferdam rollback`. It is made durable with each intent, before anything is
+    /// sent. Default: there is no way back.
+    pub compensate: Option<At<Compensate>>,
     /// As for the upstream.
     pub quiescence: Option<Span>,
     /// Distance of two reads that agree on "not there". Default `5s`.
@@ -306,6 +309,47 @@ pub(crate) struct Key {
     pub header: Option<Text>,
     /// How long the upstream remembers a key. Needed for `effect: keyed`.
     pub window: Option<Span>,
+}
+
+/// How a change is taken back. `call` and `args` for all kinds but `manual` and `none`.
+///
+/// Expressions know `args` (the arguments of the call that is taken back), `result` (its answer), `pre` (what its read
+/// showed before it) and `step.key`; `only_if` knows `read` besides (what the same read shows now).
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Compensate {
+    /// What kind of way back it is. Default `inverse`.
+    pub kind: Option<At<Compensation>>,
+    /// The tool that takes it back: `upstream.tool`, or `tool` of the same upstream.
+    pub call: Option<Text>,
+    /// Its arguments: CEL that gives an object, such as `{"order_id": result.order_id}`.
+    pub args: Option<Cel>,
+    /// CEL over what the tool's read-back shows now: it is taken back only while this is true, else it is a conflict.
+    /// Default for `restore`: the world still shows what was written.
+    pub only_if: Option<Cel>,
+    /// For `none`: why there is no way back, in words that a report can show.
+    pub reason: Option<Text>,
+    /// For `manual`: what a person does, or where that is written.
+    pub runbook: Option<Text>,
+}
+
+/// What kind of way back a change has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Compensation {
+    /// The upstream's own: out of a trash, from a snapshot, to a point in time.
+    Native,
+    /// The opposite call, with ids from the answer: create and delete.
+    Inverse,
+    /// The same thing written back as it was before. What was there is read before the call; if that fails, a
+    /// destructive call is refused.
+    Restore,
+    /// Of a reservation that is not confirmed yet.
+    Cancel,
+    /// A person follows a runbook.
+    Manual,
+    /// There is none: what follows can only go forward.
+    None,
 }
 
 /// A read of the world and what it says about a call.
@@ -401,7 +445,7 @@ pub(crate) struct Limits {
 }
 
 /// Keys that the design names for later versions; a hint says so.
-pub(crate) const LATER: [&str; 6] = ["compensate", "verify", "runs", "facts", "mode", "notify"];
+pub(crate) const LATER: [&str; 5] = ["verify", "runs", "facts", "mode", "notify"];
 
 /// The JSON Schema of the policy file, pretty-printed; checked in as `docs/policy.schema.json`.
 pub fn schema_json() -> String {

@@ -4,6 +4,7 @@ mod form;
 mod scalars;
 mod sections;
 mod tools;
+mod undo;
 mod upstreams;
 
 pub(crate) use sections::is_loopback;

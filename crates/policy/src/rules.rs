@@ -2,6 +2,7 @@
 
 use crate::defaults;
 use crate::expr::{Expr, Scope, plain_text};
+use crate::undo::UndoPlan;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -153,6 +154,8 @@ pub struct ToolRules {
     pub readback: Option<Arc<ReadPlan>>,
     /// Same as the read-back unless declared apart; `None` when nothing can be asked without a receipt.
     pub probe: Option<Arc<ReadPlan>>,
+    /// How a call is taken back; `None`: nobody declared it.
+    pub undo: Option<Arc<UndoPlan>>,
     /// Longest that the upstream works on a request it has received.
     pub quiescence: Duration,
     /// The upstream is a local child process that has nothing in flight elsewhere: once its process group is dead,
@@ -198,6 +201,7 @@ impl ToolRules {
             evidence: EvidenceRules::default(),
             readback: None,
             probe: None,
+            undo: None,
             quiescence: defaults::QUIESCENCE,
             local: false,
             absent_spacing: defaults::ABSENT_SPACING,

@@ -5,8 +5,10 @@
 
 use crate::classify;
 use crate::expr::{Expr, Scope};
-use crate::policy::{Policy, Spans, Upstream};
+use crate::policy::{Policy, Site, Spans, Upstream};
+use crate::problem::Place;
 use crate::rules::{Identity, KeyPlacement, OnDisconnect, ReadPlan, Repeat, ToolRules};
+use crate::undo::UndoPlan;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -55,9 +57,22 @@ pub(crate) struct Entry {
     pub idempotency_argument: Option<Name>,
     pub readback: Option<Arc<ReadPlan>>,
     pub probe: Option<Arc<ReadPlan>>,
+    pub undo: Option<Arc<UndoPlan>>,
+    /// Where its compensator stands in the file.
+    pub site: Option<Quiet<(Site, Place)>>,
     pub on_disconnect: Option<OnDisconnect>,
     pub redispatch_on_absent: bool,
     pub spans: Spans,
+}
+
+/// Leaves no trace in what is hashed: where something stands means nothing.
+#[derive(Clone)]
+pub(crate) struct Quiet<T>(pub T);
+
+impl<T> core::fmt::Debug for Quiet<T> {
+    fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        Ok(())
+    }
 }
 
 /// `upstream.tool`, where the tool may hold `*` and either may be `*`.
@@ -238,6 +253,7 @@ fn build(
     rules.identity.clone_from(&entry.identity);
     rules.idempotency_argument.clone_from(&entry.idempotency_argument);
     rules.readback.clone_from(&entry.readback);
+    rules.undo.clone_from(&entry.undo);
     rules.probe = entry.probe.clone().or_else(|| entry.readback.clone().filter(|plan| plan.can_probe));
     rules
 }

@@ -62,6 +62,7 @@ fn a_tool_is_told_with_all_that_holds_for_it() {
             tries: 2 with proof that nothing ran, else 1
             read-back: shop.list_orders within 10s, inferred: found(read, args) > found(pre, args)
             probe: the read-back; callers wait 50s, then a person after 30m
+            undo: none declared: a rollback leaves it standing
             key: none
             repeat: notice
             identity: all arguments
@@ -74,6 +75,7 @@ fn a_tool_is_told_with_all_that_holds_for_it() {
             tries: 2 with proof that nothing ran, else 1
             read-back: none: every call stays unverified
             probe: none: after a lost reply a person is asked
+            undo: none declared: a rollback leaves it standing
             key: none
             repeat: confirm
             identity: all arguments
@@ -88,6 +90,7 @@ fn a_tool_is_told_with_all_that_holds_for_it() {
             tries: 2 with proof that nothing ran, else 1
             read-back: none: every call stays unverified
             probe: none: after a lost reply a person is asked
+            undo: none declared: a rollback leaves it standing
             key: none
             repeat: notice
             identity: all arguments
@@ -103,6 +106,7 @@ fn a_tool_is_told_with_all_that_holds_for_it() {
             tries: 5 with one key, inside 1d
             read-back: shop.get_payment within 10s, inferred: read.amount == args.amount
             probe: none: the read-back needs the lost result, a person is asked
+            undo: none declared: a rollback leaves it standing
             key: argument key
             repeat: notice
             identity: all arguments
@@ -118,6 +122,7 @@ fn a_tool_is_told_with_all_that_holds_for_it() {
             tries: 2 with proof that nothing ran, else 1
             read-back: none: every call stays unverified
             probe: none: after a lost reply a person is asked
+            undo: none declared: a rollback leaves it standing
             key: none
             repeat: notice
             identity: all arguments
@@ -133,6 +138,7 @@ fn a_tool_is_told_with_all_that_holds_for_it() {
             tries: 2 with proof that nothing ran, else 1
             read-back: none: every call stays unverified
             probe: none: after a lost reply a person is asked
+            undo: none declared: a rollback leaves it standing
             key: none
             repeat: notice
             identity: all arguments
@@ -160,4 +166,60 @@ fn a_report_can_be_read_by_programs() {
     let json = serde_json::to_value(report(&policy(), "shop", &tools())).unwrap_or_default();
     assert_eq!(json[0]["cases"][0]["lines"][0][0], "tries");
     assert_eq!(json[1]["effect"], "destructive");
+}
+
+fn known(input: &str) -> Vec<ToolFacts> {
+    let input: serde_json::Value = serde_json::from_str(input).expect("it is JSON");
+    let mut tools = ["create", "delete"].map(ToolFacts::named).to_vec();
+    tools[1].input_schema = input;
+    tools
+}
+
+fn wrong(compensate: &str, tools: &[ToolFacts]) -> String {
+    let text = std::format!(
+        "upstreams:\n  shop: {{ mcp: {{ url: \"http://127.0.0.1:9000/mcp\" }} }}\ntools:\n  - match: shop.create\n    \
+         effect: write\n    compensate: {compensate}\n"
+    );
+    let policy =
+        Policy::parse(&text, "p.yaml", &|_| None).unwrap_or_else(|problems| std::panic!("{}", problems.render()));
+    let found = compensators(&policy, &[("shop", tools)]);
+    found.iter().map(|problem| problem.render("error")).collect()
+}
+
+//= S-05
+#[test]
+fn a_compensator_that_the_upstream_does_not_have_is_shown_at_its_place() {
+    let found = wrong(r#"{ call: delet, args: '{"id": result.id}' }"#, &known("{}"));
+    insta::assert_snapshot!(found, @r#"
+    error: upstream `shop` lists no tool `delet` to take it back with
+      --> p.yaml:6:25
+       |
+     6 |     compensate: { call: delet, args: '{"id": result.id}' }
+       |                         ^^^^^
+       = did you mean `delete`?
+    "#);
+}
+
+//= S-05
+#[test]
+fn arguments_that_the_compensator_does_not_take_are_shown_at_their_place() {
+    let schema = r#"{"type":"object","properties":{"order_id":{"type":"integer"}},"required":["order_id"]}"#;
+    let found = wrong(r#"{ call: delete, args: '{"id": result.id}' }"#, &known(schema));
+    insta::assert_snapshot!(found, @r#"
+    error: `delete` needs `order_id`, and the arguments do not have it
+      --> p.yaml:6:39
+       |
+     6 |     compensate: { call: delete, args: '{"id": result.id}' }
+       |                                       ^^^^^^^^^^^^^^^^^^^
+       = `delete` takes `order_id`
+    error: `delete` has no argument `id`
+      --> p.yaml:6:39
+       |
+     6 |     compensate: { call: delete, args: '{"id": result.id}' }
+       |                                       ^^^^^^^^^^^^^^^^^^^
+       = `delete` takes `order_id`
+    "#);
+    assert_eq!(wrong(r#"{ call: delete, args: '{"order_id": result.id}' }"#, &known(schema)), "");
+    // Names made otherwise are nobody's to judge.
+    assert_eq!(wrong("{ call: delete, args: result }", &known(schema)), "");
 }

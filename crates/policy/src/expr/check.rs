@@ -88,6 +88,18 @@ fn too_deep(source: &str) -> Option<(usize, usize)> {
     None
 }
 
+pub(super) fn member_names(program: &cel::Program) -> Option<Vec<String>> {
+    let Node::Map(map) = &program.expression().expr else { return None };
+    let name = |entry: &cel::common::ast::IdedEntryExpr| match &entry.expr {
+        EntryExpr::MapEntry(entry) => match &entry.key.expr {
+            Node::Literal(LiteralValue::String(name)) => Some(name.inner().into()),
+            _ => None,
+        },
+        EntryExpr::StructField(_) => None,
+    };
+    map.entries.iter().map(name).collect()
+}
+
 pub(super) fn inspect(program: &cel::Program, source: &str, purpose: Purpose) -> Result<(Names, u8), Vec<Fault>> {
     let mut walk =
         Walk { program, source, purpose, names: Names::default(), local: Vec::new(), loops: 0, faults: Vec::new() };
@@ -235,7 +247,7 @@ impl<'a> Walk<'a> {
                 Fault::new(at, format!("this is {found}, but must be true or false"))
                     .hint("compare it: `… == …` or `… >= 1`")
             }
-            Purpose::ReadArgs if found != "an object" => {
+            Purpose::ReadArgs | Purpose::UndoArgs if found != "an object" => {
                 Fault::new(at, format!("this is {found}, but the arguments of a tool are an object"))
                     .hint("write '{\"name\": args.name}'")
             }
@@ -269,6 +281,7 @@ impl Purpose {
         match self {
             Self::When | Self::Target => &["args"],
             Self::ReadArgs => &["args", "result", "step"],
+            Self::UndoArgs => &["args", "result", "pre", "step"],
             Self::Judge => &["args", "result", "pre", "read", "step"],
         }
     }

@@ -72,7 +72,7 @@ impl ReadPlan {
     }
 
     /// An error of the read is no view of the world, unless the expressions say what it means.
-    fn refuse_error(&self, which: &str, value: &Value) -> Result<(), String> {
+    pub(crate) fn refuse_error(&self, which: &str, value: &Value) -> Result<(), String> {
         let is_error = value.get("isError") == Some(&Value::Bool(true));
         let understood = self.expect.mentions_errors() || self.absent.as_ref().is_some_and(Expr::mentions_errors);
         if is_error && !understood {

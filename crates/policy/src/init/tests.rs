@@ -102,6 +102,7 @@ fn what_is_written_is_accepted_and_says_what_was_proposed() {
 
         # effect: read | idempotent | keyed | write | destructive. A tool without a rule is destructive.
         # readback: the read after each call that confirms its effect, and that resolves a lost reply.
+        # compensate: how `cofferdam rollback` takes a call back. Proposals are comments: nobody has tried them.
         tools:
 
           # --- shop ---

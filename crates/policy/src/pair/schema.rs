@@ -145,6 +145,13 @@ pub(super) fn only_value(schema: &Value, addressed: &[&Member]) -> Option<String
     (is_value && is_sure && !is_moving).then(|| name.clone())
 }
 
+/// The names of the scalar members of an output itself, which `result.name` and `pre.name` reach.
+pub(super) fn top_members(schema: Option<&Value>) -> BTreeSet<String> {
+    let properties = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
+    let members = properties.into_iter().flatten().filter(|(_, property)| kind(property).is_scalar());
+    members.map(|(name, _)| name.clone()).take(MEMBERS_MAX).collect()
+}
+
 /// The names of all scalar members of all objects in an output schema; `None` when it tells none.
 pub(super) fn output_members(schema: Option<&Value>) -> Option<BTreeSet<String>> {
     let root = schema?;

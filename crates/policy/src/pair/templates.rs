@@ -61,7 +61,7 @@ pub(super) fn apply(
 }
 
 /// The reader's arguments out of the writer's; `None` when it needs something that the writer does not surely have.
-fn reader_args<'a>(writer: &'a Shape, reader: &Shape) -> Option<(String, Vec<&'a Member>)> {
+pub(super) fn reader_args<'a>(writer: &'a Shape, reader: &Shape) -> Option<(String, Vec<&'a Member>)> {
     let mut written = Vec::new();
     let mut used = Vec::new();
     for wanted in &reader.members {
@@ -202,7 +202,7 @@ fn is_limit(name: &str) -> bool {
 }
 
 /// Member access in CEL: `args.order_id`, or `args["order-id"]` where the name is no identifier.
-fn access(object: &str, name: &str) -> String {
+pub(super) fn access(object: &str, name: &str) -> String {
     const RESERVED: [&str; 22] = [
         "as",
         "break",
@@ -233,7 +233,7 @@ fn access(object: &str, name: &str) -> String {
 }
 
 /// A CEL string. Names come from upstreams: whatever they hold, they stay inside the quotes.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let mut text = String::from("\"");
     for letter in name.chars().take(256) {
         match letter {

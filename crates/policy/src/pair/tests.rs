@@ -271,3 +271,44 @@ fn a_counter_or_switch_that_shows_one_value_is_compared_with_what_it_was() {
         assert!(!text.contains("pre"), "{text}");
     }
 }
+
+fn shaped(name: &str, input: serde_json::Value, output: Option<serde_json::Value>) -> ToolFacts {
+    ToolFacts { input_schema: input, output_schema: output, ..ToolFacts::named(name) }
+}
+
+fn object(members: &[&str]) -> serde_json::Value {
+    let properties = members.iter().map(|name| ((*name).to_owned(), serde_json::json!({ "type": "string" })));
+    let properties: serde_json::Map<_, _> = properties.collect();
+    serde_json::json!({ "type": "object", "properties": properties, "required": members })
+}
+
+fn ways(tools: &[ToolFacts]) -> Vec<(String, String, String)> {
+    let ways = proposals(tools).into_iter().filter_map(|one| Some((one.tool, one.undo?)));
+    ways.map(|(tool, way)| (tool, std::format!("{} {}", way.kind, way.call), way.args)).collect()
+}
+
+//= S-05
+#[test]
+fn what_is_created_is_taken_back_by_its_opposite_with_the_id_of_the_receipt() {
+    let tools = [
+        shaped("create_order", object(&["customer", "item"]), Some(object(&["order_id", "status"]))),
+        shaped("cancel_order", object(&["order_id"]), None),
+        shaped("delete_customer", object(&["customer_id"]), None),
+    ];
+    let way =
+        ("create_order".to_owned(), "inverse cancel_order".to_owned(), r#"{"order_id": result.order_id}"#.to_owned());
+    assert_eq!(ways(&tools), [way]);
+    // A receipt that nobody knows names nothing.
+    assert_eq!(ways(&[shaped("create_order", object(&["item"]), None), tools[1].clone()]), []);
+}
+
+//= S-05
+#[test]
+fn what_is_set_is_written_back_where_the_reader_shows_all_of_it() {
+    let get = |shown: &[&str]| shaped("get_address", object(&["customer_id"]), Some(object(shown)));
+    let set = shaped("set_address", object(&["customer_id", "street", "city"]), None);
+    let args = r#"{"customer_id": args.customer_id, "street": pre.street, "city": pre.city}"#;
+    let way = ("set_address".to_owned(), "restore set_address".to_owned(), args.to_owned());
+    assert_eq!(ways(&[get(&["customer_id", "street", "city"]), set.clone()]), [way]);
+    assert_eq!(ways(&[get(&["customer_id", "street"]), set]), []);
+}

@@ -660,3 +660,70 @@ fn names_under_which_requests_may_call_are_names_and_origins() {
     let open = good("auth: { hosts: [gateway.example] }\n");
     assert!(open.warnings().iter().any(|warning| warning.to_string().contains("may call every tool")));
 }
+
+fn declared(compensate: &str) -> String {
+    let text = std::format!(
+        "upstreams:\n  shop: {{ mcp: {{ url: \"http://127.0.0.1:9000/mcp\" }} }}\ntools:\n  - {{ match: shop.get, effect: \
+         read }}\n  - match: shop.put\n    effect: write\n    {compensate}\n"
+    );
+    match Policy::parse(&text, "p.yaml", &|_| None) {
+        Ok(policy) => policy.warnings().iter().map(|one| one.to_string() + "\n").collect(),
+        Err(problems) => {
+            let told = problems.0.iter().map(|one| {
+                let hint = one.hint.as_deref().unwrap_or("no hint");
+                std::format!("{one} ({hint})\n")
+            });
+            told.collect()
+        }
+    }
+}
+
+//= S-05
+#[test]
+fn a_way_back_that_cannot_be_gone_is_an_error_with_its_place() {
+    let reads = r#"readback: { read: get, args: '{"id": args.id}', expect: read.v == args.v }"#;
+    let cases: [(String, &str); 12] = [
+        ("compensate: {}".into(), "`inverse` needs `call`"),
+        ("compensate: { call: gone.put }".into(), "there is no upstream `gone`"),
+        ("compensate: { call: get }".into(), "`shop.get` is declared `read`"),
+        ("compensate: { call: put, args: '[1]' }".into(), "the arguments of a tool are an object"),
+        ("compensate: { call: put, args: '{\"a\": read.x}' }".into(), "`read` is not known yet"),
+        ("compensate: { kind: none }".into(), "`none` needs `reason`"),
+        ("compensate: { kind: manual, reason: x }".into(), "`manual` needs `runbook`"),
+        ("compensate: { kind: none, reason: x, call: put }".into(), "`none` makes no call"),
+        ("compensate: { kind: restore, call: put, args: '{\"v\": pre.v}' }".into(), "it needs a `readback` or `probe`"),
+        (
+            std::format!("{reads}\n    compensate: {{ kind: restore, call: put, args: '{{\"v\": args.v}}' }}"),
+            "do not use `pre`",
+        ),
+        ("compensate: { kind: restore, call: put }".into(), "`restore` needs `args`"),
+        ("compensate: { call: put, only_if: 'read.v == 1' }".into(), "it needs a `readback` or `probe`"),
+    ];
+    for (compensate, wanted) in cases {
+        let told = declared(&compensate);
+        assert!(told.contains(wanted), "{compensate}: {told}");
+        assert!(told.lines().all(|line| line.starts_with("p.yaml:")), "{told}");
+    }
+    assert_eq!(declared("compensate: { kind: manual, runbook: see the wiki }"), "");
+    assert_eq!(
+        declared(&std::format!("{reads}\n    compensate: {{ kind: restore, call: put, args: '{{\"v\": pre.v}}' }}")),
+        ""
+    );
+}
+
+#[test]
+fn what_is_written_back_is_read_before_the_call() {
+    let text = r#"
+upstreams: { shop: { mcp: { url: "http://127.0.0.1:9000/mcp" } } }
+tools:
+  - match: shop.put
+    effect: write
+    readback: { read: get, args: '{"id": args.id}', expect: read.v == args.v, strength: exact }
+    compensate: { kind: restore, call: put, args: '{"id": args.id, "v": pre.v}' }
+"#;
+    let policy =
+        Policy::parse(text, "p.yaml", &|_| None).unwrap_or_else(|problems| std::panic!("{}", problems.render()));
+    let rules = policy.rules("shop", &crate::ToolFacts::named("put"));
+    assert!(rules.worst().probe.as_ref().is_some_and(|plan| plan.needs_preimage));
+    assert!(rules.worst().undo.as_ref().is_some_and(|undo| undo.needs_preimage() && undo.look().is_some()));
+}

@@ -1,13 +1,14 @@
 //! Rules for tools: patterns, effects, keys and reads, and what contradicts what.
 
 use super::Resolver;
+use super::undo::Look;
 use crate::defaults;
 use crate::expr::{Expr, Purpose};
 use crate::policy::{Spans, Upstream};
 use crate::problem::Place;
 use crate::raw::{self, At, Text};
 use crate::rules::{Consistency, Identity, KeyPlacement, OnDisconnect, ReadPlan, Repeat, Strength};
-use crate::tools::{Entry, Pattern, candidates};
+use crate::tools::{Entry, Pattern, Quiet, candidates};
 use crate::words;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -39,6 +40,11 @@ impl Resolver<'_> {
         for (place, upstream, tool) in reads {
             self.reader_reads(place, &upstream, &tool, &entries);
         }
+        for site in entries.iter().filter_map(|entry| entry.site.as_ref()) {
+            let Quiet((site, place)) = site;
+            let effect = candidates(&entries, &site.upstream, &site.tool).into_iter().find_map(|entry| entry.effect);
+            self.compensator_writes(site, *place, effect);
+        }
         entries
     }
 
@@ -52,8 +58,8 @@ impl Resolver<'_> {
         }
         let home =
             pattern.as_ref().filter(|pattern| &*pattern.upstream != "*").map(|pattern| Name::clone(&pattern.upstream));
-        let readback = raw.readback.as_ref().map(|read| self.read(read, home.as_ref(), upstreams));
-        let probe = raw.probe.as_ref().map(|read| self.read(read, home.as_ref(), upstreams));
+        let mut readback = raw.readback.as_ref().map(|read| self.read(read, home.as_ref(), upstreams));
+        let mut probe = raw.probe.as_ref().map(|read| self.read(read, home.as_ref(), upstreams));
         if let (Some(Some(probe)), Some(At { place, .. })) = (&probe, &raw.probe)
             && !probe.can_probe
         {
@@ -66,12 +72,30 @@ impl Resolver<'_> {
                     self.warn(*place, format!("a read has no effect to confirm: `{name}` is never used"));
                 }
             }
+            if let Some(At { place, .. }) = &raw.compensate {
+                self.warn(*place, "a read has no effect to take back: `compensate` is never used");
+            }
         }
+        let way = raw.compensate.as_ref().map(|raw| self.way(raw, home.as_ref(), upstreams));
+        let look = match &way {
+            Some(Some(way)) => {
+                let plans = (probe.as_mut().and_then(Option::as_mut), readback.as_mut().and_then(Option::as_mut));
+                self.way_reads(way, plans.0, plans.1)
+            }
+            _ => None,
+        };
         let spans = self.tool_spans(&raw);
         let redispatch_on_absent = self.redispatch(&raw, effect, probe.is_some() || readback.is_some());
         let when = raw.when.as_ref().map(|when| self.expr(when, Purpose::When));
         let target = raw.target.as_ref().map(|target| self.expr(target, Purpose::Target));
         let identity = raw.identity.as_ref().map_or(Identity::All, |identity| self.identity(identity));
+        let (readback, probe) = (lift(readback)?.map(Arc::new), lift(probe)?.map(Arc::new));
+        let look = look.and_then(|look| match look {
+            Look::Probe => probe.clone(),
+            Look::Readback => readback.clone(),
+        });
+        let undo = lift(way)?.map(|way| way.plan(look, self));
+        let (undo, site) = undo.map_or((None, None), |(plan, site)| (Some(Arc::new(plan)), site));
         Some(Entry {
             pattern: pattern?,
             when: lift(when)?,
@@ -81,8 +105,10 @@ impl Resolver<'_> {
             identity,
             key,
             idempotency_argument: raw.idempotency_argument.as_ref().map(|argument| self.name(argument)),
-            readback: lift(readback)?.map(Arc::new),
-            probe: lift(probe)?.map(Arc::new),
+            readback,
+            probe,
+            undo,
+            site: site.map(Quiet),
             on_disconnect: raw.on_disconnect.map(Into::into),
             redispatch_on_absent,
             spans,
@@ -110,7 +136,7 @@ impl Resolver<'_> {
         None
     }
 
-    fn known(&mut self, text: &Text, upstream: &str, upstreams: &[Upstream]) -> bool {
+    pub(super) fn known(&mut self, text: &Text, upstream: &str, upstreams: &[Upstream]) -> bool {
         let known = upstreams.iter().any(|one| &*one.name == upstream);
         if !known {
             let names = || upstreams.iter().map(|one| &*one.name);
@@ -273,7 +299,7 @@ impl Resolver<'_> {
 
 /// Nothing stays nothing, something wrong stops the entry (its problem is noted).
 #[expect(clippy::option_option, reason = "not said, said and wrong, said and right")]
-fn lift<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+pub(super) fn lift<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
         None => Some(None),
         Some(None) => None,
@@ -282,7 +308,7 @@ fn lift<T>(value: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 /// `upstream.tool`, or `tool` of the upstream at home. Tool names may hold dots, names of upstreams do not.
-fn split(text: &Text, home: Option<&str>, upstreams: &[Upstream]) -> Option<(Place, Name, Name)> {
+pub(super) fn split(text: &Text, home: Option<&str>, upstreams: &[Upstream]) -> Option<(Place, Name, Name)> {
     let value = text.value.trim();
     if let Some((upstream, tool)) = value.split_once('.')
         && upstreams.iter().any(|one| &*one.name == upstream)
