@@ -127,6 +127,12 @@ pub fn leg_key(step: &Hash, request_state: &[u8], responses: &Hash) -> Hash {
     hash(&[b"leg1", &step.0, &hash(&[request_state]).0, &responses.0])
 }
 
+/// The compensation of a step, by the number of its try.
+//= S-09
+pub fn compensation_key(step: &Hash, generation: u32, number: u32) -> Hash {
+    hash(&[b"comp1", &step.0, &generation.to_le_bytes(), &number.to_le_bytes()])
+}
+
 /// The continuation of a step that handed out no state: known by the requests that it asked.
 pub fn leg_key_stateless(step: &Hash, responses: &Hash) -> Hash {
     hash(&[b"leg1", &step.0, b"", &responses.0])

@@ -3,7 +3,7 @@
 use crate::Engine;
 use crate::Ticketed;
 use crate::call::Caller;
-use crate::input::{Call, Continues, NotDurable};
+use crate::input::{Call, Continues, NotDurable, Undoes};
 use crate::output::{self, Output, Purpose, Report, Stop};
 use crate::step::{Live, Phase, Reading};
 use alloc::borrow::ToOwned;
@@ -75,6 +75,8 @@ impl Engine {
         live.wire = call.wire;
         live.deadline = call.deadline;
         live.continues = call.continues();
+        live.undoes.clone_from(&call.undoes);
+        live.compensates = call.undoes.as_ref().map(Undoes::change);
         live.attempts_before = live.status.attempt;
         live.status.state = State::Intent;
         live.status.outcome = None;
@@ -149,7 +151,7 @@ impl Engine {
             self.table.enter(id, Phase::Preimage);
             self.read_world(now, id, Purpose::Preimage);
         } else {
-            self.claim(now, id);
+            self.claim_or_look(now, id);
         }
     }
 
@@ -165,13 +167,16 @@ impl Engine {
     }
 
     /// What was there before, or that it could not be read: an inferred probe then proves nothing.
-    pub(crate) fn preimage(&mut self, now: Instant, id: StepId, image: Option<Bytes>) {
+    pub(crate) fn preimage(&mut self, now: Instant, id: StepId, image: Result<Bytes, String>) {
+        if let Err(why) = self.has_way_back(id, &image) {
+            return self.no_way_back(now, id, why);
+        }
         let Some(live) = self.table.get_mut(id) else { return };
-        if let Some(image) = image {
+        if let Ok(image) = image {
             // Nobody else holds the intent before it is written, so that this copies nothing.
             alloc::sync::Arc::make_mut(&mut live.intent).preimage = Some(image);
         }
-        self.claim(now, id);
+        self.claim_or_look(now, id);
     }
 
     /// Makes the intent, or the next attempt, durable. Nothing is sent before it is.
@@ -310,7 +315,7 @@ impl Engine {
         // That nothing ran is known and may be told; it is written as soon as the journal takes it.
         live.holds += 1;
         self.settle(now, id);
-        self.save_outcome(id, None);
+        self.save_outcome(id, None, None);
         if let Some(live) = self.table.get_mut(id) {
             live.holds -= 1;
         }

@@ -51,7 +51,8 @@ impl Engine {
         let why = if live.why.is_empty() { String::new() } else { alloc::format!(": {}", live.why) };
         let detail = alloc::format!("{outcome}, {}{why}", verification.as_str());
         let event = Self::evidence(id, now, EventKind::Closed, live.status.attempt, Some(class), &detail);
-        self.save_outcome(id, Some(event));
+        let told = self.told_to_change(now, id);
+        self.save_outcome(id, Some(event), told);
     }
 
     /// Of a read only that it was made is kept, and that rides along with a later commit.
@@ -72,12 +73,13 @@ impl Engine {
         self.note(vec![Record::Read(note)]);
     }
 
-    pub(crate) fn save_outcome(&mut self, id: StepId, event: Option<vocab::Event>) {
+    pub(crate) fn save_outcome(&mut self, id: StepId, event: Option<vocab::Event>, told: Option<Record>) {
         let epoch = self.config.epoch;
         let Some(live) = self.table.get(id) else { return };
         let mut records =
             vec![Record::Update { step: id, epoch, status: live.status.clone(), result: live.result.clone() }];
         records.extend(event.map(Record::Event));
+        records.extend(told);
         let ticket = self.commit(records, Ticketed::Outcome(id));
         if let Some(live) = self.table.get_mut(id) {
             live.ticket = Some(ticket);
@@ -93,7 +95,8 @@ impl Engine {
             Ticketed::Dispatch(id) if self.awaits(id, ticket) => self.dispatch_durable(now, id),
             Ticketed::Outcome(id) if self.awaits(id, ticket) => self.outcome_durable(now, id),
             Ticketed::Pending(id) if self.awaits(id, ticket) => self.pending_durable(now, id),
-            Ticketed::Dispatch(id) => self.mark_stored(id),
+            Ticketed::NotUndone(id) if self.awaits(id, ticket) => self.not_undone_durable(now, id),
+            Ticketed::Dispatch(id) | Ticketed::NotUndone(id) => self.mark_stored(id),
             Ticketed::Unknown(id) => self.unknown_durable(now, id),
             Ticketed::Permit(id) => self.release_hold(id),
             Ticketed::Outcome(_) | Ticketed::Pending(_) | Ticketed::Notes => {}
@@ -106,9 +109,14 @@ impl Engine {
             Ticketed::Dispatch(id) if self.awaits(id, ticket) => self.dispatch_failed(now, id, why),
             Ticketed::Outcome(id) if self.awaits(id, ticket) => self.outcome_failed(now, id, why),
             Ticketed::Pending(id) if self.awaits(id, ticket) => self.pending_failed(now, id, why),
+            Ticketed::NotUndone(id) if self.awaits(id, ticket) => self.not_undone_failed(now, id),
             Ticketed::Unknown(id) => self.unknown_failed(now, id, why),
             Ticketed::Permit(id) => self.permit_failed(id),
-            Ticketed::Dispatch(_) | Ticketed::Outcome(_) | Ticketed::Pending(_) | Ticketed::Notes => {}
+            Ticketed::NotUndone(_)
+            | Ticketed::Dispatch(_)
+            | Ticketed::Outcome(_)
+            | Ticketed::Pending(_)
+            | Ticketed::Notes => {}
         }
     }
 
@@ -123,7 +131,7 @@ impl Engine {
     }
 
     //= G3
-    fn outcome_durable(&mut self, now: Instant, id: StepId) {
+    pub(crate) fn outcome_durable(&mut self, now: Instant, id: StepId) {
         let Some(live) = self.table.get_mut(id) else { return };
         live.ticket = None;
         live.unsaved = 0;
@@ -151,7 +159,7 @@ impl Engine {
     }
 
     pub(crate) fn save_again(&mut self, _now: Instant, id: StepId) {
-        self.save_outcome(id, None);
+        self.save_outcome(id, None, None);
     }
 
     /// A later owner of the journal has taken the step over: hands off.

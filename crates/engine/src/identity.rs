@@ -167,6 +167,10 @@ impl Engine {
             Phase::Settled if live.is_continued() && live.result.is_some() => self.replay_pending(call, id),
             Phase::Settled => match live.status.outcome {
                 // It has had no effect; whether another step had it meanwhile is asked as for any call.
+                Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired && call.needs_preimage() => {
+                    let generation = live.intent.generation + 1;
+                    self.other_key(now, Admitted { generation, ..admitted }, twin);
+                }
                 Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired => {
                     self.other_key(now, Admitted { reopens: Some(id), ..admitted }, twin);
                 }

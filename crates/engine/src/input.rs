@@ -1,5 +1,6 @@
 //! What happens to the engine, as data.
 
+use crate::rollback::Undoing;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Call {
     pub finding: Option<String>,
     /// Until when the caller waits for an answer of its own step.
     pub deadline: Instant,
+    /// The change that it takes back.
+    pub undoes: Option<Undoes>,
     /// The tool promises structured output, so that a success without it would break clients.
     pub structured: bool,
 }
@@ -42,6 +45,24 @@ impl Call {
             Continues::Step(step) => Some(step),
             Continues::Nothing | Continues::Unknown => None,
         }
+    }
+}
+
+/// What a compensation takes back.
+#[derive(Clone, Debug)]
+pub struct Undoes {
+    pub undoing: Arc<Undoing>,
+    /// Which try it is, from 0.
+    pub number: u32,
+}
+
+impl Undoes {
+    pub(crate) fn change(&self) -> StepId {
+        self.undoing.change.intent.step
+    }
+
+    pub(crate) fn looks(&self) -> bool {
+        self.undoing.looks()
     }
 }
 

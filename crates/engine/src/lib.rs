@@ -23,13 +23,16 @@ mod readback;
 mod recovery;
 mod reply;
 mod resolve;
+pub mod rollback;
 mod step;
 mod table;
 mod timer;
+mod undo;
 
 pub use attempt::evidence::{Evidence, classify};
 pub use input::{
     Act, Answer, AnswerKind, Arrival, AttemptEnd, Call, Continues, Input, Left, NotDurable, ReadEnd, Recalled, TaskEnd,
+    Undoes,
 };
 pub use output::{Output, Phase, Purpose, Reply, Report, Stop};
 pub use step::StepView;
@@ -49,6 +52,8 @@ enum Ticketed {
     Unknown(StepId),
     /// The upstream's task, or its wish for input: release its answer.
     Pending(StepId),
+    /// That a compensation does not run: release when durable.
+    NotUndone(StepId),
     /// A person's permit to run again: the step may leave memory.
     Permit(StepId),
     /// Nothing waits: what was noted is to be on the disk.

@@ -61,6 +61,8 @@ pub enum Purpose {
     Preimage,
     Readback,
     Probe,
+    /// Does what the change wrote still stand? Before it is taken back.
+    Stands,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,6 +34,7 @@ impl Engine {
         live.group_dead = true;
         live.maybe = state > State::Intent && state != State::AwaitingInput;
         live.sent_before = live.maybe.then_some(now);
+        live.compensates = live.intent.undo.as_ref().and_then(|stored| policy::undo::compensates(stored));
         let intent = live.intent.clone();
         self.table.insert(live);
         if state != State::AwaitingInput && state != State::Intent {

@@ -164,8 +164,9 @@ impl Engine {
         self.set_step_timer(id, None);
         let Some(live) = self.table.get(id) else { return };
         match (&live.phase, end) {
-            (Phase::Preimage, ReadEnd::Image(image)) => self.preimage(now, id, Some(image)),
-            (Phase::Preimage, _) => self.preimage(now, id, None),
+            (Phase::Preimage, end) if reading.purpose == Purpose::Stands => self.stands(now, id, seen(end)),
+            (Phase::Preimage, ReadEnd::Image(image)) => self.preimage(now, id, Ok(image)),
+            (Phase::Preimage, end) => self.preimage(now, id, Err(seen(end).err().unwrap_or_default())),
             (Phase::ReadingBack(_), end) => self.looked(now, id, reading, seen(end)),
             (Phase::Resolving(_), end) => self.probed(now, id, reading, seen(end)),
             _ => {}

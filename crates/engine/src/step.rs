@@ -1,10 +1,11 @@
 //! One step in memory: what it intends, where it is, and who waits for it.
 
 use crate::attempt::evidence::Evidence;
-use crate::input::{Call, TaskEnd};
+use crate::input::{Call, TaskEnd, Undoes};
 use crate::output::Purpose;
 use crate::readback::ReadingBack;
 use crate::resolve::Probing;
+use crate::rollback::Undoing;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -112,6 +113,10 @@ pub(crate) struct Live {
     pub(crate) permit: Option<StepId>,
     /// The step that asked for the input which this one brings, until it is over.
     pub(crate) continues: Option<StepId>,
+    /// The change that it takes back.
+    pub(crate) undoes: Option<Undoes>,
+    /// The name of that change, which is known after a restart too.
+    pub(crate) compensates: Option<StepId>,
 
     pub(crate) reads: u32,
     pub(crate) reading: Option<Reading>,
@@ -156,7 +161,7 @@ impl Live {
             args: call.args.clone(),
             upstream_key,
             preimage: None,
-            undo: None,
+            undo: call.registered(),
             created_at: now,
         });
         Self {
@@ -164,6 +169,8 @@ impl Live {
             wire: call.wire,
             deadline: call.deadline,
             continues: call.continues(),
+            undoes: call.undoes.clone(),
+            compensates: call.undoes.as_ref().map(Undoes::change),
             ..Self::new(intent, StepStatus::new(State::Intent), rules.clone(), Phase::InLane)
         }
     }
@@ -218,6 +225,8 @@ impl Live {
             resend_on_demand: false,
             permit: None,
             continues: None,
+            undoes: None,
+            compensates: None,
             reads: 0,
             reading: None,
             last_read_at: None,
@@ -344,6 +353,11 @@ impl<'a> StepView<'a> {
 
     pub fn waiters(&self) -> usize {
         self.live.waiters.len()
+    }
+
+    /// The change that it takes back.
+    pub fn undoes(&self) -> Option<&'a Arc<Undoing>> {
+        self.live.undoes.as_ref().map(|undoes| &undoes.undoing)
     }
 
     /// The read of the world that is under way: its number and what it is for.

@@ -97,7 +97,9 @@ impl Engine {
             Phase::Resolving(_) => self.probe(now, id),
             Phase::AwaitingInput | Phase::RemoteTask => self.pending_over(now, id),
             Phase::Settled => self.try_forget(id),
-            Phase::InLane | Phase::Preimage | Phase::Claiming | Phase::Sent | Phase::NeedsHuman => {}
+            // A compensation that waited for what it takes back to be quiet.
+            Phase::Preimage => self.claim_or_look(now, id),
+            Phase::InLane | Phase::Claiming | Phase::Sent | Phase::NeedsHuman => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::evidence::Evidence;
 use crate::Engine;
+use crate::input::Undoes;
 use crate::step::Live;
 use core::time::Duration;
 use primitives::{backoff, entropy};
@@ -42,6 +43,10 @@ impl Engine {
         hint: Option<Duration>,
     ) -> Option<Instant> {
         if live.waiters.is_empty() || live.cancelled || live.attempts() >= attempts_max(live.intent.effect, evidence) {
+            return None;
+        }
+        // What the world showed before the first attempt may not be so any more.
+        if live.undoes.as_ref().is_some_and(Undoes::looks) {
             return None;
         }
         let wait = match hint {

@@ -3,6 +3,7 @@
 use crate::Engine;
 use crate::attempt::evidence::AMBIGUOUS;
 use crate::attempt::retry::attempts_max;
+use crate::input::Undoes;
 use crate::step::Live;
 use vocab::{Effect, Instant, StepId};
 
@@ -20,7 +21,14 @@ impl Engine {
             Effect::Write => 2,
             effect => attempts_max(effect, AMBIGUOUS),
         };
-        if !is_allowed || live.attempts() >= most || now >= live.deadline || !self.has_owner(live) || live.cancelled {
+        let looked = live.undoes.as_ref().is_some_and(Undoes::looks);
+        if !is_allowed
+            || looked
+            || live.attempts() >= most
+            || now >= live.deadline
+            || !self.has_owner(live)
+            || live.cancelled
+        {
             return false;
         }
         self.claim_again(now, id);

@@ -114,6 +114,7 @@ impl Ask {
             upstream_key: (self.rules.effect == Effect::Keyed).then(|| checks::identity::upstream_key(&key, 0)),
             rules: self.rules.clone(),
             finding: self.finding.map(String::from),
+            undoes: None,
             continues: self.continues,
             deadline: now + self.patience,
             structured: self.structured,

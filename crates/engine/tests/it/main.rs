@@ -15,5 +15,6 @@ mod readback;
 mod recover;
 mod resolve;
 mod retry;
+mod rollback;
 mod twins;
 mod world;

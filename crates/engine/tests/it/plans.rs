@@ -1,18 +1,22 @@
 //! Random plans against a ledger of real effects: whatever is lost, late, doubled or killed, an intent has at most one
 //! effect, and nobody is told what is not so.
 
+mod undo;
 mod upstream;
 
 use crate::ask::{Ask, checked, exact, rules, step};
+use crate::rollback::way;
 use crate::world::World;
+use engine::rollback::Standing;
 use engine::{Act, Arrival, Input, Left, Purpose, ReadEnd, Reply};
 use policy::{Consistency, Judgement, Strength, ToolRules};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use upstream::{End, Upstream};
-use vocab::{Bytes, CallId, Code, Effect, Executed, Instant, State, StepId};
+use vocab::{Bytes, CallId, Code, Effect, Executed, Instant, RollbackStatus, State, StepId, StepStatus};
 
 /// One thing that happens. Numbers choose among what is there at the time.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ enum Op {
     Hurry(u8),
     /// A person looks for herself and records what she saw, or allows one more.
     Person(u8, bool),
+    /// A change is taken back, or that is asked for once more.
+    Undo(u8),
     Crash,
 }
 
@@ -85,6 +91,7 @@ fn op(tags: Vec<u8>) -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Full),
         2 => any::<u8>().prop_map(Op::Hurry),
         1 => (any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(which, again)| Op::Person(which, again)),
+        5 => any::<u8>().prop_map(Op::Undo),
         2 => Just(Op::Crash),
     ]
 }
@@ -104,7 +111,9 @@ fn ask(tag: u8) -> Ask {
     rules.step_timeout = Duration::from_secs(15);
     rules.detached_max = Duration::from_secs(20);
     rules.reissue_window = Duration::from_secs(1_000_000);
-    let mut ask = Ask::of(rules).args(&format!(r#"{{"tag":{tag}}}"#)).run(tag % 3);
+    // Half of them are looked at before they are taken back.
+    rules.undo = way(if tag % 2 == 0 { "create" } else { "looked" });
+    let mut ask = Ask::of(rules).args(&format!(r#"{{"order":{tag}}}"#)).run(tag % 3);
     if tag % 4 == 3 || tag == 1 {
         ask = ask.lane("a");
     }
@@ -129,6 +138,10 @@ struct Run {
     reads_seen: usize,
     /// The wire id of the last request for each intent.
     wires: BTreeMap<u8, u8>,
+    /// The tag of what takes each change back.
+    undone: BTreeMap<StepId, u8>,
+    standings: BTreeMap<StepId, (Vec<StepStatus>, Standing)>,
+    reached: BTreeSet<RollbackStatus>,
 }
 
 impl Run {
@@ -148,6 +161,9 @@ impl Run {
             reads: Vec::new(),
             reads_seen: 0,
             wires: BTreeMap::new(),
+            undone: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            reached: BTreeSet::new(),
         }
     }
 
@@ -180,6 +196,7 @@ impl Run {
                 let step = step(u64::from(*which % 16));
                 self.world.input(Input::Hurry { step });
             }
+            Op::Undo(which) => self.undo(usize::from(*which)),
             Op::Crash => self.crash(),
         }
         self.look();
@@ -207,11 +224,13 @@ impl Run {
         let Some((id, read, purpose)) = pick(&self.reads, which) else { return };
         self.reads.retain(|one| (one.0, one.1) != (id, read));
         let tag = self.upstream.tags[&id];
-        let may_lag = self.asks[usize::from(tag)]
-            .rules
-            .probe
-            .as_ref()
-            .is_some_and(|plan| plan.consistency == Consistency::Eventual && purpose != Purpose::Preimage);
+        if purpose == Purpose::Stands {
+            return self.stands(id, read, look);
+        }
+        let may_lag = self.asks.get(usize::from(tag)).is_some_and(|ask| {
+            let probe = ask.rules.probe.as_ref();
+            probe.is_some_and(|plan| plan.consistency == Consistency::Eventual && purpose != Purpose::Preimage)
+        });
         let lag = if look == Look::Stale && may_lag { Duration::from_millis(4_900) } else { Duration::ZERO };
         let count = self.upstream.count_at(tag, self.world.now - lag);
         let end = match (look, purpose) {
@@ -241,6 +260,10 @@ impl Run {
         let Some(id) = pick(&steps, which) else { return };
         let Some(view) = self.world.engine.step(id) else { return };
         let tag = self.upstream.tags[&id];
+        // What was taken back twice would be her doing.
+        if again && self.undone.values().any(|undone| *undone == tag) {
+            return;
+        }
         let act = match (again, self.upstream.by_step(id)) {
             (true, _) => Act::RunAgain,
             (false, 0) if self.upstream.may_land(id, self.world.now) => return,
@@ -296,6 +319,7 @@ impl Run {
             self.is_true(call, tag, at);
         }
         self.upstream.at_most_once();
+        self.standings_are_true();
     }
 
     fn is_true(&self, call: CallId, tag: u8, at: Instant) {
@@ -348,12 +372,30 @@ fn pick<T: Clone>(from: &[T], which: usize) -> Option<T> {
 }
 
 fn run(plan: &[Op], held: bool, slow: bool) -> String {
+    played(plan, held, slow).world.trace
+}
+
+fn played(plan: &[Op], held: bool, slow: bool) -> Run {
     let mut run = Run::new(held, slow);
     for op in plan {
         run.apply(op);
     }
     run.calm_down();
-    run.world.trace
+    run
+}
+
+/// A plan that never takes anything back would hold all that is said about it.
+#[test]
+fn plans_reach_every_standing_that_a_single_change_can_have() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut reached = BTreeSet::new();
+    for _ in 0..300 {
+        let plan = plan(120).new_tree(&mut runner).expect("it makes plans").current();
+        reached.extend(played(&plan, false, false).reached);
+    }
+    // The world of these plans never shows a half.
+    let missing = RollbackStatus::ALL.iter().filter(|status| !reached.contains(status)).collect::<Vec<_>>();
+    assert_eq!(missing, [&RollbackStatus::PartiallyReverted, &RollbackStatus::NotRevertible]);
 }
 
 proptest! {
@@ -364,6 +406,8 @@ proptest! {
     //= G3
     //= G6
     //= S-09
+    //= S-04
+    //= S-05
     //= S-23
     //= S-25
     #[test]

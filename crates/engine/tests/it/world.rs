@@ -2,9 +2,11 @@
 //! told. It holds on every output what must hold on all of them.
 
 use crate::ask::Ask;
+use checks::identity::compensation_key;
+use engine::rollback::{Change, TRIES_MAX, Way};
 use engine::{
     Act, Answer, AnswerKind, Arrival, AttemptEnd, Config, Engine, Input, Left, NotDurable, Output, Purpose, ReadEnd,
-    Recalled, Reply, Report, Stop,
+    Recalled, Reply, Report, Stop, Undoes,
 };
 use policy::{Judgement, ToolRules};
 use std::collections::{BTreeMap, VecDeque};
@@ -12,8 +14,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::{
-    Bytes, CallId, Code, Epoch, Event, EventKind, Failure, FailureKind, GuardKind, GuardRow, Hash, Instant, Name,
-    Outcome, ReadNote, Record, State, StepId, StepRow,
+    Bytes, CallId, Code, Epoch, Event, EventKind, Failure, FailureKind, GuardKind, GuardRow, Hash, Instant, KeySource,
+    Name, Outcome, ReadNote, Record, State, StepId, StepRow,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +108,43 @@ impl World {
         self.next += 1;
         let number = self.next;
         let call = ask.call(number, self.now);
+        self.rules.insert(call.step, call.rules.clone());
+        self.input(Input::Call(Box::new(call)));
+        number
+    }
+
+    /// A change and its compensations, as the disk has them.
+    pub fn change(&self, step: StepId) -> Change {
+        let row = self.rows[&step].clone();
+        let of = |number| {
+            let key = compensation_key(&row.intent.key, row.intent.generation, number);
+            let found = self.rows.values().filter(|row| row.intent.key == key);
+            found.max_by_key(|row| row.intent.generation).cloned()
+        };
+        let tries = (0..TRIES_MAX).map_while(of).collect();
+        Change::new(row, tries)
+    }
+
+    /// Takes a change back under the next number, or asks once more about the last; the number names call and step.
+    pub fn undo(&mut self, change: &Change, rules: ToolRules) -> u64 {
+        self.undo_on(change, rules, "undo")
+    }
+
+    pub fn undo_on(&mut self, change: &Change, rules: ToolRules, lane: &'static str) -> u64 {
+        self.next += 1;
+        let number = self.next;
+        let Way::Call(undoing) = &change.way else { unreachable!("it can be taken back") };
+        let last = u32::try_from(change.tries.len().saturating_sub(1)).expect("few");
+        let undoes = Undoes { undoing: Arc::clone(undoing), number: change.next().unwrap_or(last) };
+        let args = String::from_utf8_lossy(&undoing.args).into_owned();
+        let mut call = Ask::of(rules).args(&args).lane(lane).call(number, self.now);
+        let intent = &change.row.intent;
+        call.key = compensation_key(&intent.key, intent.generation, undoes.number);
+        call.key_source = KeySource::Position;
+        call.scope = call.key;
+        call.run = intent.run;
+        call.upstream_key = call.upstream_key.map(|_| checks::identity::upstream_key(&call.key, 0));
+        call.undoes = Some(undoes);
         self.rules.insert(call.step, call.rules.clone());
         self.input(Input::Call(Box::new(call)));
         number

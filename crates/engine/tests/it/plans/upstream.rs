@@ -148,6 +148,16 @@ impl Upstream {
         self.ledger.get(&tag).map_or(0, |effects| effects.iter().filter(|effect| effect.at <= at).count())
     }
 
+    /// When an intent first took effect.
+    pub fn first_at(&self, tag: u8) -> Option<Instant> {
+        self.ledger.get(&tag)?.first().map(|effect| effect.at)
+    }
+
+    /// When a step last took effect.
+    pub fn last_of(&self, step: StepId) -> Option<Instant> {
+        self.ledger.values().flatten().filter(|effect| effect.step == step).map(|effect| effect.at).max()
+    }
+
     pub fn by_step(&self, step: StepId) -> usize {
         self.ledger.values().flatten().filter(|effect| effect.step == step).count()
     }
