@@ -1,6 +1,9 @@
 //! From a request of a door to a call that the engine can decide on: input boundary, identity, lane, deadline.
 
+mod compensation;
 mod key;
+
+pub(crate) use compensation::compensation;
 
 use crate::api::{CallError, Request};
 use crate::legs::Legs;
@@ -91,8 +94,9 @@ pub(crate) fn admit(with: &With<'_>, request: &Request, call: CallId, step: Step
         args: kept(&request.args, &rules),
         upstream_key: upstream_key(&rules, &value, &named.key),
         continues: named.continues,
+        undoes: None,
         finding: finding.or(doubt),
-        deadline: with.now + patience(with, request, &rules),
+        deadline: with.now + patience(with, request.patience, &rules),
         structured: with.tool.is_structured(),
         rules,
     })
@@ -186,8 +190,8 @@ fn kept(args: &Bytes, rules: &ToolRules) -> Bytes {
 
 /// A caller that names no time of its own hears a little before the step's is over: clients that give up after the
 /// same time would hear nothing at all.
-fn patience(with: &With<'_>, request: &Request, rules: &ToolRules) -> Duration {
-    match request.patience {
+fn patience(with: &With<'_>, asked: Option<Duration>, rules: &ToolRules) -> Duration {
+    match asked {
         Some(patience) => patience.min(with.settings.patience_max),
         None => rules.step_timeout - rules.step_timeout / EARLIER,
     }

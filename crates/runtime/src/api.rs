@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
-use vocab::{Code, Executed, Failure, Name, StepId, Verification};
+use vocab::{Code, Executed, Failure, FailureKind, Name, StepId, Verification};
 
 /// One `tools/call` as a door understood it. The bytes are as they came.
 pub struct Request {
@@ -109,6 +109,20 @@ pub trait Reader: Send + Sync + 'static {
     fn read(&self, upstream: Name, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>>;
 
     fn task(&self, upstream: Name, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>>;
+
+    /// One attempt of a compensation, which no caller stands behind: once, and never again below this. The future runs
+    /// to its end, unless the engine gives the attempt up.
+    fn send(
+        &self,
+        upstream: Name,
+        tool: Name,
+        args: Bytes,
+        attempt: Attempt,
+    ) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let _ = (upstream, tool, args, attempt);
+        let failure = Failure::new(FailureKind::NotSent, "the gateway has no session of its own to send it through");
+        Box::pin(std::future::ready(Err(failure)))
+    }
 }
 
 /// Where a waiting call is; doors turn it into progress.

@@ -23,6 +23,7 @@ mod recovery;
 mod remote;
 mod report;
 mod resolve;
+pub mod rollback;
 mod runtime;
 mod settings;
 mod shell;

@@ -71,6 +71,8 @@ impl Look<'_> {
             Purpose::Readback => self.rules.readback.as_ref(),
             Purpose::Probe => self.rules.probe.as_ref(),
             Purpose::Preimage => before(self.rules),
+            // By what was registered with the change, not by the rules of what takes it back: `Undoing` has it.
+            Purpose::Stands => None,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::ids::Ids;
 use crate::legs::Legs;
 use crate::pending::Pending;
 use crate::resolve::ResolveError;
+use crate::rollback::{Attested, Report, RollbackError, Statement, Turns};
 use crate::settings::Settings;
 use crate::shell::Shell;
 use crate::status::StatusView;
@@ -29,7 +30,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vocab::{Name, StepId, StepRow};
+use vocab::{Name, RunId, StepId, StepRow};
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -81,6 +82,7 @@ impl Runtime {
             poisoned: watch::Sender::new(None),
             troubled_at: AtomicU64::new(0),
             ids: Ids::default(),
+            turns: Turns::default(),
             books: Mutex::new(Books::new(Engine::new(config))),
             settings,
         });
@@ -161,6 +163,33 @@ impl Runtime {
         why: String,
     ) -> BoxFuture<'static, Result<StepRow, ResolveError>> {
         Arc::clone(&self.shell).resolve(step, act, who, why).boxed()
+    }
+
+    /// What of a run can be taken back now, or of what came after the step `to`. Nothing is changed.
+    pub fn rollback_plan(&self, run: RunId, to: Option<StepId>) -> BoxFuture<'static, Result<Report, RollbackError>> {
+        Arc::clone(&self.shell).rollback_plan(run, to).boxed()
+    }
+
+    /// Takes a run back, or what came after the step `to`: the latest change first. Asked again, it goes on where it
+    /// was.
+    ///
+    /// # Cancel safety
+    /// It goes on to its end when the future is dropped.
+    pub fn rollback(
+        &self,
+        run: RunId,
+        to: Option<StepId>,
+        who: String,
+        why: String,
+    ) -> BoxFuture<'static, Result<Report, RollbackError>> {
+        Arc::clone(&self.shell).rollback(run, to, who, why).boxed()
+    }
+
+    /// Holds an agent's claims about a run against the journal.
+    pub async fn attest(&self, run: RunId, statements: Vec<Statement>) -> Result<Vec<Attested>, RollbackError> {
+        let journal = Arc::clone(&self.shell.journal);
+        let judged = tokio::task::spawn_blocking(move || crate::rollback::attest(&*journal, run, &statements)).await;
+        judged.unwrap_or_else(|error| Err(journal::Error::Read(error.to_string()).into()))
     }
 
     pub fn journal(&self) -> &Arc<dyn Journal> {

@@ -13,6 +13,7 @@ use crate::jobs::Jobs;
 use crate::legs::Legs;
 use crate::pending::Pending;
 use crate::report::About;
+use crate::rollback::Turns;
 use crate::settings::Settings;
 use crate::slot::{self, Slot};
 use crate::tools::Tools;
@@ -52,6 +53,7 @@ pub(crate) struct Shell {
     /// When the last trouble with the journal was logged.
     pub(crate) troubled_at: AtomicU64,
     pub(crate) ids: Ids,
+    pub(crate) turns: Turns,
     pub(crate) books: Mutex<Books>,
 }
 

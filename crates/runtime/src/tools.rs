@@ -82,6 +82,11 @@ impl Tools {
         facts
     }
 
+    /// Has the upstream told its tools?
+    pub(crate) fn is_listed(&self, upstream: &str) -> bool {
+        self.upstreams.read().contains_key(upstream)
+    }
+
     pub(crate) fn get(&self, upstream: &str, tool: &str) -> Option<Arc<Tool>> {
         self.upstreams.read().get(upstream)?.tools.get(tool).map(|(tool, _)| Arc::clone(tool))
     }

@@ -32,7 +32,8 @@ impl Books {
                 let view = self.engine.step(step)?;
                 let link = self.steps.get(&step).and_then(|kept| kept.link.clone());
                 let (intent, rules, result) = (view.intent().clone(), view.rules().clone(), view.result().cloned());
-                jobs.reads.push(WorldRead { step, read, purpose, intent, rules, result, link });
+                let undoing = view.undoes().cloned();
+                jobs.reads.push(WorldRead { step, read, purpose, intent, rules, result, link, undoing });
             }
             Output::Reply { call, reply } => return self.reply(shell, call, reply, jobs),
             Output::Progress { call, phase } => {

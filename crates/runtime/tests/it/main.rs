@@ -11,5 +11,6 @@ mod keys;
 mod plans;
 mod prompt;
 mod restart;
+mod rollback;
 mod unknown;
 mod upstream;

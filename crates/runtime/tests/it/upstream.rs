@@ -65,6 +65,11 @@ impl Upstream {
         self.paid.lock().get(account).copied().unwrap_or(0)
     }
 
+    /// Somebody who does not go through the gateway.
+    pub fn pay_from_elsewhere(&self, account: &str) {
+        *self.paid.lock().entry(account.to_owned()).or_default() += 1;
+    }
+
     pub fn sends(&self) -> usize {
         self.sends.load(Ordering::SeqCst)
     }
@@ -98,6 +103,10 @@ impl Upstream {
             "pay" | "pay_keyed" | "pay_counted" => {
                 *self.paid.lock().entry(account).or_default() += 1;
                 json!({"paid": true})
+            }
+            "refund" => {
+                self.paid.lock().entry(account).and_modify(|count| *count -= 1);
+                json!({"refunded": true})
             }
             _ => json!({"paid": self.paid(&account) > 0, "account": account, "count": self.paid(&account)}),
         }
@@ -220,5 +229,15 @@ impl Reader for Service {
     fn task(&self, _upstream: Name, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
         self.0.service_reads.fetch_add(1, Ordering::SeqCst);
         std::future::ready(self.0.about(ask, &task)).boxed()
+    }
+
+    fn send(
+        &self,
+        _upstream: Name,
+        tool: Name,
+        args: Bytes,
+        attempt: Attempt,
+    ) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        Arc::clone(&self.0).send(tool, args, attempt).boxed()
     }
 }
