@@ -1,6 +1,7 @@
 //! The HTTP of the operator's side, over a Unix socket or at an address with a token.
 
 mod answers;
+mod rollback;
 
 use crate::bounded::Bounded;
 use crate::gateway::{Act, Gateway, ResolveError};
@@ -63,6 +64,8 @@ pub fn router(gateway: Shared, access: Access) -> Router {
         .route("/v1/health", get(health))
         .route("/v1/runs", get(runs))
         .route("/v1/runs/{run}", get(run))
+        .route("/v1/runs/{run}/rollback", get(rollback::plan).post(rollback::perform))
+        .route("/v1/runs/{run}/attest", post(rollback::attest))
         .route("/v1/steps", get(steps))
         .route("/v1/steps/{step}", get(step))
         .route("/v1/steps/{step}/resolve", post(resolve))

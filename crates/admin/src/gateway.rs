@@ -5,7 +5,7 @@ use journal::Journal;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use vocab::StepId;
+use vocab::{RunId, StepId};
 
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -23,6 +23,21 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Records what a person says about a step.
     fn resolve(&self, step: StepId, act: Act, who: String, why: String) -> BoxFuture<Result<(), ResolveError>>;
+
+    /// What of a run, or of what came after the step `to`, can be taken back now.
+    fn rollback_plan(&self, run: RunId, to: Option<StepId>) -> BoxFuture<Result<wire::Rollback, RollbackError>>;
+
+    /// Takes it back, to its end, whether or not whoever asked still waits.
+    fn rollback(
+        &self,
+        run: RunId,
+        to: Option<StepId>,
+        who: String,
+        why: String,
+    ) -> BoxFuture<Result<wire::Rollback, RollbackError>>;
+
+    /// Holds claims about a run against the journal.
+    fn attest(&self, run: RunId, said: wire::Attest) -> BoxFuture<Result<wire::Attested, RollbackError>>;
 }
 
 /// What a person records about a step.
@@ -61,5 +76,18 @@ pub enum ResolveError {
     #[error("record it: {0}")]
     NotNow(String),
     #[error("record it: {0}")]
+    Journal(String),
+}
+
+/// Why nothing was rolled back, or judged.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RollbackError {
+    #[error("{0}")]
+    NotFound(String),
+    #[error("read the request: {0}")]
+    Bad(String),
+    #[error("{0}")]
+    NotNow(String),
+    #[error("{0}")]
     Journal(String),
 }

@@ -14,6 +14,6 @@ mod socket;
 mod view;
 
 pub use api::{Access, router, serve};
-pub use gateway::{Act, BoxFuture, Gateway, ResolveError};
+pub use gateway::{Act, BoxFuture, Gateway, ResolveError, RollbackError};
 pub use socket::{SocketError, bind};
 pub use view::{backup, doctor, run, runs, step, steps, time};

@@ -1,5 +1,9 @@
 //! The JSON of the operator's side. Times are RFC 3339, ids are text, words are those of `VOCABULARY.md`.
 
+mod rollback;
+
+pub use rollback::{Attest, Attested, Change, Claim, Judged, RollBack, Rollback};
+
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

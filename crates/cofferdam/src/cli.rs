@@ -22,7 +22,8 @@ Exit codes:
   0  done
   1  the command could not do its job
   2  the command line is wrong
-  3  it looked and found something wrong (check, doctor; a policy with errors)
+  3  it looked and found something wrong (check, doctor; a policy with errors),
+     a rollback left something standing, or a claim is contradicted (attest)
   4  there is no such run, step or code
   5  neither a gateway nor a journal is there
   6  another process owns the journal
@@ -62,6 +63,10 @@ pub enum Command {
     Show(Show),
     /// Record what a person found out about a step
     Resolve(Resolve),
+    /// Take the changes of a run back, the latest first; with --plan only show what can be undone now
+    Rollback(Rollback),
+    /// Hold what an agent says it did or undid against the journal
+    Attest(Attest),
     /// Look for what is wrong
     Doctor(Doctor),
     /// Explain a code that an agent was told
@@ -225,6 +230,37 @@ pub struct Resolve {
     /// Who says so; else the name of this user
     #[arg(long)]
     pub who: Option<String>,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The id of the run
+    pub run: String,
+    /// Change nothing: show what can be undone now, and what that rests on
+    #[arg(long)]
+    pub plan: bool,
+    /// Return to this change of the run: it stays, with all before it
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<String>,
+    /// Why; it goes into the evidence
+    #[arg(long, default_value = "asked for on the command line")]
+    pub why: String,
+    /// Who asks for it; else the name of this user
+    #[arg(long)]
+    pub who: Option<String>,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+#[derive(Debug, Args)]
+pub struct Attest {
+    /// The id of the run
+    pub run: String,
+    /// JSON: {"claims": [{"claim": "undone", "tool": "shop.create_order"}]}; - is standard input
+    #[arg(default_value = "-")]
+    pub claims: PathBuf,
     #[command(flatten)]
     pub place: Where,
 }

@@ -1,12 +1,14 @@
 //! The commands, one module each.
 
 mod ask;
+mod attest;
 mod check;
 mod doctor;
 mod explain;
 mod init;
 mod journal;
 mod resolve;
+pub mod rollback;
 mod runs;
 mod show;
 pub mod words;
@@ -26,6 +28,8 @@ pub async fn run(command: Command, out: Out) -> Result<Exit, Failed> {
             Ok(Exit::Done)
         }
         Command::Resolve(wanted) => resolve::run(wanted, out).await,
+        Command::Rollback(wanted) => rollback::run(wanted, out).await,
+        Command::Attest(wanted) => attest::run(wanted, out).await,
         Command::Init(wanted) => init::run(wanted, out).await,
         Command::Check(wanted) => check::run(wanted, out).await,
         Command::Runs(wanted) => runs::run(wanted, out).await,

@@ -3,6 +3,7 @@
 mod agent;
 mod gateway;
 mod report;
+mod undo;
 
 use agent::refund;
 use anyhow::{Context, Result};
@@ -13,23 +14,48 @@ use testkit::server::{Options, Running};
 use testkit::shop::{self, Shop};
 use testkit::{Fault, faults};
 
-pub use report::Report;
-use report::Side;
+use report::{Report, Side};
 
 /// What can be re-enacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Incident {
     /// A refund is paid, its reply is lost, and the agent asks again.
     LostReply,
+    /// A run of five changes is rolled back: what comes back, what cannot, and why.
+    Undo,
 }
 
-/// Plays the incident twice, each time with a shop of its own.
+/// What was played.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+pub enum Played {
+    LostReply(Report),
+    Undo(Box<undo::Report>),
+}
+
+impl Played {
+    pub fn render(&self) -> String {
+        match self {
+            Self::LostReply(report) => report.render(),
+            Self::Undo(report) => report.render(),
+        }
+    }
+}
+
+/// Plays an incident, with a shop of its own.
 ///
 /// # Errors
 /// A part of the stage does not start.
-pub async fn run(incident: Incident) -> Result<Report> {
+pub async fn run(incident: Incident) -> Result<Played> {
+    match incident {
+        Incident::LostReply => lost_reply().await.map(Played::LostReply),
+        Incident::Undo => undo::run().await.map(|report| Played::Undo(Box::new(report))),
+    }
+}
+
+/// Twice: without the gateway and with it.
+async fn lost_reply() -> Result<Report> {
     let began = Instant::now();
-    let Incident::LostReply = incident;
     let (alone, guarded) = tokio::try_join!(without(), with())?;
     Ok(Report::new(alone, guarded, began.elapsed()))
 }

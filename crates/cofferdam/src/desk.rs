@@ -5,6 +5,7 @@ mod at_rest;
 use crate::client::Client;
 use crate::exit::{Exit, Failed};
 use crate::place::{self, Place};
+use crate::undo;
 use admin::{Act, wire};
 use journal::Sqlite;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,42 @@ impl Desk {
         }
     }
 
+    pub async fn rollback_plan(&self, run: RunId, to: Option<StepId>) -> Result<wire::Rollback, Failed> {
+        match self {
+            Self::Running(client) => {
+                let to = to.map_or_else(String::new, |to| format!("?to={to}"));
+                client.get(&format!("/v1/runs/{run}/rollback{to}")).await
+            }
+            Self::AtRest(rest) => {
+                let report = runtime::rollback::at_rest(&*rest.journal, run, to).map_err(|error| unread(&error))?;
+                Ok(undo::report(&report, true))
+            }
+        }
+    }
+
+    /// Only a running gateway has upstreams to call.
+    pub async fn rollback(&self, run: RunId, said: &wire::RollBack) -> Result<wire::Rollback, Failed> {
+        match self {
+            Self::Running(client) => client.post(&format!("/v1/runs/{run}/rollback"), said).await,
+            Self::AtRest(_) => {
+                let why = "roll it back: no gateway answers, and only one that runs can call upstreams; start it, or look \
+                           with --plan";
+                Err(Failed::new(Exit::NothingThere, why.to_owned()))
+            }
+        }
+    }
+
+    pub async fn attest(&self, run: RunId, said: &wire::Attest) -> Result<wire::Attested, Failed> {
+        match self {
+            Self::Running(client) => client.post(&format!("/v1/runs/{run}/attest"), said).await,
+            Self::AtRest(rest) => {
+                let statements = undo::statements(said).map_err(|why| Failed::because("read the claims", why))?;
+                let judged = runtime::rollback::attest(&*rest.journal, run, &statements);
+                Ok(undo::attested(run, said, judged.map_err(|error| unread(&error))?))
+            }
+        }
+    }
+
     pub async fn doctor(&self, full: bool) -> Result<wire::Doctor, Failed> {
         match self {
             Self::Running(client) => client.post("/v1/doctor", &wire::Examine { full }).await,
@@ -96,6 +133,15 @@ fn unreadable(journal: &Path, error: &journal::Error) -> Failed {
         (Exit::NothingThere, "no gateway answers, and no journal is there (name it with --journal or --config)")
     };
     Failed::new(exit, format!("look at {}: {hint}: {error}", journal.display()))
+}
+
+fn unread(error: &runtime::rollback::RollbackError) -> Failed {
+    use runtime::rollback::RollbackError;
+    let exit = match error {
+        RollbackError::NotFound(_) | RollbackError::NoCheckpoint(_) => Exit::NotFound,
+        _ => Exit::Failed,
+    };
+    Failed::new(exit, error.to_string())
 }
 
 fn found<T>(answer: Result<T, Failed>) -> Result<Option<T>, Failed> {

@@ -11,6 +11,7 @@ mod gateway;
 mod logs;
 mod output;
 mod place;
+mod undo;
 mod upstreams;
 
 use clap::Parser;

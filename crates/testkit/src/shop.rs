@@ -88,9 +88,10 @@ impl World for Shop {
                     ("amount", json!({ "type": "number" })),
                     ("refunded", json!({ "type": "number" })),
                     ("status", status()),
+                    ("address", string()),
                     ("notes", json!({ "type": "array", "items": string() })),
                 ],
-                &["order_id", "customer", "item", "quantity", "amount", "refunded", "status"],
+                &["order_id", "customer", "item", "quantity", "amount", "refunded", "status", "address"],
             )
         };
         let refund = || {
@@ -165,6 +166,33 @@ impl World for Shop {
                 object(&[("order_id", id()), ("note", string())], &["order_id", "note"]),
                 None,
             ),
+            tool(
+                "set_address",
+                "Sets where an order is sent to.",
+                Hints::Write,
+                object(&[("order_id", id()), ("address", string())], &["order_id", "address"]),
+                None,
+            ),
+            tool(
+                "send_mail",
+                "Sends an e-mail about an order to its customer.",
+                Hints::Write,
+                object(&[("order_id", id()), ("text", string())], &["order_id", "text"]),
+                None,
+            ),
+            tool(
+                "list_mails",
+                "Lists the e-mails that were sent, all or those about an order.",
+                Hints::Read,
+                object(&[("order_id", id())], &[]),
+                list(
+                    "mails",
+                    object(
+                        &[("mail_id", id()), ("order_id", id()), ("text", string())],
+                        &["mail_id", "order_id", "text"],
+                    ),
+                ),
+            ),
         ]
     }
 
@@ -178,6 +206,9 @@ impl World for Shop {
             "list_refunds" => store.list_refunds(call.args).map(|refunds| json!({ "refunds": refunds })),
             "cancel_order" => store.cancel_order(call.args),
             "add_note" => store.add_note(call.args),
+            "set_address" => store.set_address(call.args),
+            "send_mail" => store.send_mail(call.args),
+            "list_mails" => store.list_mails(call.args).map(|mails| json!({ "mails": mails })),
             _ => Err(ToolError::Unknown),
         }
     }
@@ -188,6 +219,7 @@ impl World for Shop {
         json!({
             "orders": store.list_orders(&none).unwrap_or_default(),
             "refunds": store.refunds(None).unwrap_or_default(),
+            "mails": store.mails(None).unwrap_or_default(),
         })
     }
 }

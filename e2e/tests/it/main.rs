@@ -10,3 +10,4 @@ mod kills;
 mod rogue;
 mod servers;
 mod tls;
+mod undo;

@@ -1,7 +1,7 @@
 //! The routes, over a journal in memory and a gateway that remembers what a person recorded.
 
 use super::*;
-use crate::gateway::BoxFuture;
+use crate::gateway::{BoxFuture, RollbackError};
 use crate::socket;
 use journal::{Journal, Memory};
 use std::sync::Mutex;
@@ -49,6 +49,36 @@ impl Gateway for Desk {
         }
         Box::pin(async move { if known { Ok(()) } else { Err(ResolveError::NotFound) } })
     }
+
+    fn rollback_plan(&self, run: RunId, to: Option<StepId>) -> BoxFuture<Result<wire::Rollback, RollbackError>> {
+        let said = format!("planned {run} {to:?}");
+        Box::pin(async move { if run == RUN { Ok(rollback(said)) } else { Err(RollbackError::NotFound("no".into())) } })
+    }
+
+    fn rollback(
+        &self,
+        run: RunId,
+        to: Option<StepId>,
+        who: String,
+        why: String,
+    ) -> BoxFuture<Result<wire::Rollback, RollbackError>> {
+        let said = format!("rolled back {run} {to:?} by {who}: {why}");
+        let busy = why == "again";
+        Box::pin(async move { if busy { Err(RollbackError::NotNow("busy".into())) } else { Ok(rollback(said)) } })
+    }
+
+    fn attest(&self, run: RunId, said: wire::Attest) -> BoxFuture<Result<wire::Attested, RollbackError>> {
+        let no_record = said.claims.len();
+        let (run, claims) = (run.to_string(), Vec::new());
+        Box::pin(
+            async move { Ok(wire::Attested { run, confirmed: 0, contradicted: 0, unresolved: 0, no_record, claims }) },
+        )
+    }
+}
+
+fn rollback(sentence: String) -> wire::Rollback {
+    let (run, status) = (RUN.to_string(), "not_attempted".to_owned());
+    wire::Rollback { run, status, sentence, at_rest: false, changes: Vec::new() }
 }
 
 const STEP: StepId = StepId([7; 16]);

@@ -6,7 +6,8 @@ use crate::exit::{Exit, Failed};
 use crate::output::{Out, Table, printable};
 use crate::place;
 use admin::wire;
-use policy::{Policy, Problem, ToolFacts, effective};
+use policy::undo::UndoKind;
+use policy::{Policy, Problem, Problems, ToolFacts, effective};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -18,6 +19,8 @@ struct Checked {
     unmatched: Vec<String>,
     /// Tools that change something and have no read-back.
     without_readback: Vec<String>,
+    /// Tools that change something and have no way back.
+    without_undo: Vec<String>,
 }
 
 pub async fn run(wanted: Check, out: Out) -> Result<Exit, Failed> {
@@ -33,6 +36,15 @@ pub async fn run(wanted: Check, out: Out) -> Result<Exit, Failed> {
         }
     };
     let asked = if wanted.offline { named(&policy) } else { ask::all(&policy.upstreams).await };
+    let wrong = compensators(&policy, &asked, wanted.offline);
+    if !wrong.0.is_empty() {
+        if out.json {
+            out.value(&wrong)?;
+        } else {
+            out.line(wrong.render().trim_end())?;
+        }
+        return Ok(Exit::Wrong);
+    }
     let checked = look(&policy, &asked, wanted.offline);
     out.show(&checked, || text(&checked, wanted.offline))?;
     Ok(Exit::Done)
@@ -50,9 +62,17 @@ fn named(policy: &Policy) -> Vec<Asked> {
     policy.upstreams.iter().map(asked).collect()
 }
 
+/// A way back that no upstream can go is as wrong as an unknown key, and found as early: before somebody needs it.
+fn compensators(policy: &Policy, asked: &[Asked], offline: bool) -> Problems {
+    let known = asked.iter().filter_map(|one| Some((one.upstream.as_str(), one.tools.as_ref().ok()?.as_slice())));
+    let known = known.filter(|_| !offline).collect::<Vec<_>>();
+    Problems(effective::compensators(policy, &known))
+}
+
 fn look(policy: &Policy, asked: &[Asked], offline: bool) -> Checked {
     let mut upstreams = Vec::new();
     let mut without_readback = Vec::new();
+    let mut without_undo = Vec::new();
     for Asked { upstream, tools } in asked {
         let (reports, trouble) = match tools {
             Ok(tools) => (effective::report(policy, upstream, tools), None),
@@ -63,13 +83,18 @@ fn look(policy: &Policy, asked: &[Asked], offline: bool) -> Checked {
             if rules.arms().any(|(_, rules)| rules.effect.is_mutation() && rules.readback.is_none()) {
                 without_readback.push(format!("{upstream}.{}", report.tool));
             }
+            let has_no_way =
+                |rules: &policy::ToolRules| !rules.undo.as_ref().is_some_and(|undo| undo.kind != UndoKind::None);
+            if rules.arms().any(|(_, rules)| rules.effect.is_mutation() && has_no_way(rules)) {
+                without_undo.push(format!("{upstream}.{}", report.tool));
+            }
         }
         let tools = reports.into_iter().map(wire::Tool::from).collect();
         upstreams.push(wire::Tools { upstream: upstream.clone(), trouble, tools });
     }
     let known = asked.iter().filter_map(|one| Some((one.upstream.as_str(), one.tools.as_ref().ok()?.as_slice())));
     let unmatched = if offline { Vec::new() } else { effective::unmatched(policy, &known.collect::<Vec<_>>()) };
-    Checked { upstreams, warnings: policy.warnings().to_vec(), unmatched, without_readback }
+    Checked { upstreams, warnings: policy.warnings().to_vec(), unmatched, without_readback, without_undo }
 }
 
 fn text(checked: &Checked, offline: bool) -> String {
@@ -95,6 +120,12 @@ fn text(checked: &Checked, offline: bool) -> String {
         text += &format!(
             "Without a read-back, so that after a lost reply a person is asked: {}.\n",
             printable(&checked.without_readback.join(", "))
+        );
+    }
+    if !checked.without_undo.is_empty() {
+        text += &format!(
+            "Without a way back (`compensate`), so that a rollback leaves them standing: {}.\n",
+            printable(&checked.without_undo.join(", "))
         );
     }
     let silent =

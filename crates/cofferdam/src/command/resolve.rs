@@ -35,6 +35,6 @@ pub async fn run(wanted: Resolve, out: Out) -> Result<Exit, Failed> {
     Ok(Exit::Done)
 }
 
-fn user() -> Option<String> {
+pub(super) fn user() -> Option<String> {
     ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
 }

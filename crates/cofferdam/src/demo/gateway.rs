@@ -1,5 +1,6 @@
 //! This same program as a gateway of the demo's own: a child with a policy, a port and a journal that vanish with it.
 
+use crate::place::AdminAt;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{DirBuilder, File};
@@ -27,10 +28,16 @@ impl Child {
     /// # Errors
     /// It does not become ready; the error holds what it logged.
     pub async fn start(shop: &str) -> Result<Self> {
+        Self::start_with(shop, REFUNDS).await
+    }
+
+    /// # Errors
+    /// It does not become ready; the error holds what it logged.
+    pub async fn start_with(shop: &str, tools: &str) -> Result<Self> {
         let directory = Directory::make().context("make a directory for the gateway")?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let policy = directory.path().join("cofferdam.yaml");
-        std::fs::write(&policy, policy_text(&address, &directory.path().join("journal"), shop))?;
+        std::fs::write(&policy, policy_text(&address, &directory.path().join("journal"), shop, tools))?;
         let program = std::env::current_exe().context("find this program")?;
         let process = Command::new(program)
             .args(["up", "--config"])
@@ -48,6 +55,11 @@ impl Child {
 
     pub fn url(&self) -> String {
         format!("http://{}/mcp/shop", self.address)
+    }
+
+    /// Where its operator asks it.
+    pub fn operator(&self) -> AdminAt {
+        AdminAt::Socket(self.directory.path().join("journal").join("admin.sock"))
     }
 
     async fn wait_ready(&mut self) -> Result<()> {
@@ -78,28 +90,30 @@ impl Child {
     }
 }
 
-/// The read that resolves a lost reply looks at what is stored, so it is believed at once.
-fn policy_text(address: &str, journal: &Path, shop: &str) -> String {
+fn policy_text(address: &str, journal: &Path, shop: &str, tools: &str) -> String {
     format!(
         "listen: {address}
 journal: {{ path: {journal:?} }}
 upstreams:
   shop: {{ mcp: {{ url: {shop:?} }} }}
-tools:
-  - {{ match: \"shop.get_*\", effect: read }}
-  - {{ match: \"shop.list_*\", effect: read }}
+{tools}"
+    )
+}
+
+/// The read that resolves a lost reply looks at what is stored, so it is believed at once.
+const REFUNDS: &str = r#"tools:
+  - { match: "shop.get_*", effect: read }
+  - { match: "shop.list_*", effect: read }
   - match: shop.issue_refund
     effect: destructive
     target: string(args.order_id)
     readback:
       read: shop.list_refunds
-      args: '{{\"order_id\": args.order_id}}'
+      args: '{"order_id": args.order_id}'
       expect: 'found(read, args) > found(pre, args)'
       absent: 'found(read, args) == found(pre, args) && same_count(read, pre)'
       consistency: strong
-"
-    )
-}
+"#;
 
 async fn is_ready(address: &str) -> bool {
     let asked = async {

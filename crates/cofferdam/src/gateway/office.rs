@@ -5,8 +5,9 @@ use super::reload::Pending;
 use super::roster::Roster;
 use crate::exit::{Exit, Failed};
 use crate::place::AdminAt;
+use crate::undo;
 use admin::wire::{Check, Health, Level, Tools};
-use admin::{Access, Act, BoxFuture, Gateway, ResolveError};
+use admin::{Access, Act, BoxFuture, Gateway, ResolveError, RollbackError, wire};
 use journal::Journal;
 use runtime::Runtime;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use vocab::StepId;
+use vocab::{RunId, StepId};
 
 /// A person waits for the answer.
 const EXAMINE_MAX: Duration = Duration::from_secs(10);
@@ -84,6 +85,33 @@ impl Gateway for Office {
                 runtime::ResolveError::NotNow(why) => ResolveError::NotNow(why),
                 other => ResolveError::Journal(other.to_string()),
             })
+        })
+    }
+
+    fn rollback_plan(&self, run: RunId, to: Option<StepId>) -> BoxFuture<Result<wire::Rollback, RollbackError>> {
+        let plan = self.runtime.rollback_plan(run, to);
+        Box::pin(async move { plan.await.map(|plan| undo::report(&plan, false)).map_err(|error| undo::error(&error)) })
+    }
+
+    fn rollback(
+        &self,
+        run: RunId,
+        to: Option<StepId>,
+        who: String,
+        why: String,
+    ) -> BoxFuture<Result<wire::Rollback, RollbackError>> {
+        let rolled = self.runtime.rollback(run, to, who, why);
+        Box::pin(
+            async move { rolled.await.map(|done| undo::report(&done, false)).map_err(|error| undo::error(&error)) },
+        )
+    }
+
+    fn attest(&self, run: RunId, said: wire::Attest) -> BoxFuture<Result<wire::Attested, RollbackError>> {
+        let runtime = self.runtime.clone();
+        Box::pin(async move {
+            let statements = undo::statements(&said).map_err(RollbackError::Bad)?;
+            let judged = runtime.attest(run, statements).await.map_err(|error| undo::error(&error))?;
+            Ok(undo::attested(run, &said, judged))
         })
     }
 }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ingress_mcp::Upstreams;
 use policy::{Policy, Transport, Upstream};
-use runtime::{Reader, TaskAsk};
+use runtime::{Attempt, Reader, TaskAsk};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -169,5 +169,16 @@ impl Reader for Roster {
     fn task(&self, upstream: Name, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
         let member = self.find(&upstream);
         async move { member?.own.task(ask.method(), &task).await }.boxed()
+    }
+
+    fn send(
+        &self,
+        upstream: Name,
+        tool: Name,
+        args: Bytes,
+        attempt: Attempt,
+    ) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let member = self.find(&upstream);
+        async move { member?.own.send(&tool, &args, &attempt).await }.boxed()
     }
 }

@@ -8,8 +8,9 @@ use mcp::views::Tools;
 use mcp::{Envelope, Kind, Revision, json, splice};
 use parking_lot::Mutex as Lock;
 use policy::ToolFacts;
+use runtime::Attempt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::TaskTracker;
@@ -33,12 +34,29 @@ pub struct Own {
     session: Mutex<Option<Arc<dyn Session>>>,
     used: Lock<Instant>,
     requests: AtomicU64,
+    /// Requests under way: while there are any, the session is needed.
+    asking: AtomicUsize,
+}
+
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Own {
     pub fn new(config: Arc<Config>, tasks: TaskTracker, changed: Changed) -> Self {
         let (session, used) = (Mutex::new(None), Lock::new(Instant::now()));
-        Self { config, tasks, changed, session, used, requests: AtomicU64::new(0) }
+        Self { config, tasks, changed, session, used, requests: AtomicU64::new(0), asking: AtomicUsize::new(0) }
     }
 
     /// Every page of `tools/list`, as results.
@@ -61,6 +79,20 @@ impl Own {
         self.ask("tools/call", &params).await
     }
 
+    /// One attempt of a change on the gateway's own behalf. It is waited for as long as whoever asked waits.
+    //= G1
+    pub async fn send(&self, tool: &str, args: &[u8], attempt: &Attempt) -> Result<Bytes, Failure> {
+        let params = [b"{\"name\":", &json::quote(tool)[..], b",\"arguments\":", args, b"}"].concat();
+        let mut params = Bytes::from(params);
+        if !attempt.meta.is_empty() {
+            let members = attempt.meta.iter().map(|(name, value)| (&**name, &value[..])).collect::<Vec<_>>();
+            params = splice::set_all(&params, &["_meta"], &members)
+                .map_err(|_| Failure::new(FailureKind::NotSent, "the request cannot be written"))?;
+        }
+        let options = RequestOptions { headers: attempt.headers.clone(), timeout: None };
+        self.ask_with("tools/call", &params, options).await
+    }
+
     /// How a task is, or how it ended. The answer is the JSON-RPC result.
     pub async fn task(&self, method: &str, task: &str) -> Result<Bytes, Failure> {
         let params = [b"{\"taskId\":", &json::quote(task)[..], b"}"].concat();
@@ -70,7 +102,9 @@ impl Own {
     /// Ends the session if nobody has needed it for `idle`; one that is just being opened is needed.
     pub async fn sweep(&self, idle: Duration) {
         let session = match self.session.try_lock() {
-            Ok(mut held) if self.used.lock().elapsed() >= idle => held.take(),
+            Ok(mut held) if self.asking.load(Ordering::Acquire) == 0 && self.used.lock().elapsed() >= idle => {
+                held.take()
+            }
             _ => None,
         };
         if let Some(session) = session {
@@ -86,6 +120,12 @@ impl Own {
     }
 
     async fn ask(&self, method: &str, params: &[u8]) -> Result<Bytes, Failure> {
+        let options = RequestOptions { timeout: Some(ANSWER_MAX), ..RequestOptions::default() };
+        self.ask_with(method, params, options).await
+    }
+
+    async fn ask_with(&self, method: &str, params: &[u8], options: RequestOptions) -> Result<Bytes, Failure> {
+        let _asking = Asking::begin(&self.asking);
         let session = self.open().await?;
         *self.used.lock() = Instant::now();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +134,6 @@ impl Own {
         if session.is_stateless() {
             message = self.with_caller(&message)?;
         }
-        let options = RequestOptions { timeout: Some(ANSWER_MAX), ..RequestOptions::default() };
         let answer = session.request(message, options).await;
         *self.used.lock() = Instant::now();
         self.result(answer?)

@@ -62,7 +62,7 @@ async fn a_server_is_asked_for_its_tools_and_each_gets_a_proposal_that_check_acc
     let desk = tokio::task::spawn_blocking(move || {
         let said = desk.run(&["init", "--url", &url, "--", "/no/such/server", "--stdio"])?;
         assert_eq!(said.code, Some(0), "{said:?}");
-        assert!(said.out.contains("shop: 7 tools") && said.out.contains("server: could not be asked"), "{said:?}");
+        assert!(said.out.contains("shop: 10 tools") && said.out.contains("server: could not be asked"), "{said:?}");
         let checked = desk.run(&["check"])?;
         assert_eq!(checked.code, Some(0), "{checked:?}");
         std::io::Result::Ok(desk)

@@ -40,7 +40,7 @@ async fn the_first_command_shows_something_real_and_the_operator_sees_what_the_a
     assert_eq!(desk.run(&["journal", "backup", "copy.db"])?.code, Some(0));
     assert!(desk.path("copy.db").exists());
     let log = desk.read("gateway.log")?;
-    assert!(log.contains("guarding") && log.contains("mutations=4"), "{log}");
+    assert!(log.contains("guarding") && log.contains("mutations=6"), "{log}");
     drop(agent);
     assert!(gateway.stop()?.success());
     Ok(())
@@ -241,10 +241,10 @@ async fn an_upstream_that_hangs_holds_up_neither_the_start_nor_another_one() -> 
     };
     desk.write("cofferdam.yaml", &policy("shop"))?;
     let gateway = Gateway::start(&desk, &["--config", "cofferdam.yaml"], &[])?;
-    wait_for("the shop's tools are known", || Ok(desk.read("gateway.log")?.contains("upstream=\"shop\" tools=7")))?;
+    wait_for("the shop's tools are known", || Ok(desk.read("gateway.log")?.contains("upstream=\"shop\" tools=10")))?;
     desk.write("next.yaml", &policy("store"))?;
     std::fs::rename(desk.path("next.yaml"), desk.path("cofferdam.yaml"))?;
-    wait_for("the store's tools are known", || Ok(desk.read("gateway.log")?.contains("upstream=\"store\" tools=7")))?;
+    wait_for("the store's tools are known", || Ok(desk.read("gateway.log")?.contains("upstream=\"store\" tools=10")))?;
     let agent =
         testkit::Client::http(&format!("{}/store", gateway.url()), testkit::client::Identity::speaking("2025-11-25"))
             .await?;

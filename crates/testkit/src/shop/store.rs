@@ -23,7 +23,11 @@ const SCHEMA: &str = "
       id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id), cents INTEGER NOT NULL,
       reason TEXT NOT NULL, created_us INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS notes(
-      id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id), note TEXT NOT NULL) STRICT;";
+      id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id), note TEXT NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS addresses(
+      order_id INTEGER PRIMARY KEY REFERENCES orders(id), address TEXT NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS mails(
+      id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id), text TEXT NOT NULL) STRICT;";
 
 const FIRST_ORDERS: [(&str, &str, i64, i64); 3] =
     [("ana", "desk lamp", 1, 4_900), ("ben", "headphones", 1, 12_000), ("cho", "notebook", 3, 1_500)];
@@ -67,7 +71,8 @@ impl Store {
             .connection
             .prepare_cached(
                 "SELECT o.id, customer, item, quantity, cents, status,
-               (SELECT coalesce(sum(cents), 0) FROM refunds WHERE order_id = o.id)
+               (SELECT coalesce(sum(cents), 0) FROM refunds WHERE order_id = o.id),
+               coalesce((SELECT address FROM addresses WHERE order_id = o.id), 'at the till')
              FROM orders o WHERE (?1 IS NULL OR customer = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY o.id LIMIT ?3",
             )
             .map_err(failed)?;
@@ -81,7 +86,8 @@ impl Store {
             .connection
             .query_row(
                 "SELECT o.id, customer, item, quantity, cents, status,
-                   (SELECT coalesce(sum(cents), 0) FROM refunds WHERE order_id = o.id)
+                   (SELECT coalesce(sum(cents), 0) FROM refunds WHERE order_id = o.id),
+                   coalesce((SELECT address FROM addresses WHERE order_id = o.id), 'at the till')
                  FROM orders o WHERE o.id = ?",
                 [id],
                 order,
@@ -151,6 +157,39 @@ impl Store {
         if changed == 0 { Err(no_order(id)) } else { Ok(json!({ "order_id": id, "status": "cancelled" })) }
     }
 
+    pub(super) fn set_address(&mut self, args: &Args) -> Result<Value, ToolError> {
+        let (id, address) = (integer(args, "order_id")?, short(args, "address")?);
+        self.get_order(&of_order(id))?;
+        self.connection
+            .execute("INSERT OR REPLACE INTO addresses(order_id, address) VALUES(?, ?)", params![id, address])
+            .map_err(failed)?;
+        Ok(json!({ "order_id": id, "address": address }))
+    }
+
+    pub(super) fn send_mail(&mut self, args: &Args) -> Result<Value, ToolError> {
+        let (id, text) = (integer(args, "order_id")?, short(args, "text")?);
+        self.get_order(&of_order(id))?;
+        self.connection.execute("INSERT INTO mails(order_id, text) VALUES(?, ?)", params![id, text]).map_err(failed)?;
+        Ok(json!({ "order_id": id, "mail_id": self.connection.last_insert_rowid() }))
+    }
+
+    pub(super) fn list_mails(&mut self, args: &Args) -> Result<Vec<Value>, ToolError> {
+        let order = args.get("order_id").and_then(Value::as_i64);
+        self.mails(order).map_err(failed)
+    }
+
+    pub(super) fn mails(&self, order: Option<i64>) -> rusqlite::Result<Vec<Value>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, order_id, text FROM mails WHERE (?1 IS NULL OR order_id = ?1) ORDER BY id LIMIT ?2",
+        )?;
+        let rows = statement.query_map(params![order, ROWS_MAX], |row| {
+            Ok(json!({
+                "mail_id": row.get::<_, i64>(0)?, "order_id": row.get::<_, i64>(1)?, "text": row.get::<_, String>(2)?,
+            }))
+        })?;
+        rows.collect()
+    }
+
     pub(super) fn add_note(&mut self, args: &Args) -> Result<Value, ToolError> {
         let (id, note) = (integer(args, "order_id")?, short(args, "note")?);
         self.get_order(&of_order(id))?;
@@ -168,6 +207,7 @@ fn order(row: &Row<'_>) -> rusqlite::Result<Value> {
         "amount": amount(row.get(4)?),
         "refunded": amount(row.get(6)?),
         "status": row.get::<_, String>(5)?,
+        "address": row.get::<_, String>(7)?,
     }))
 }
 
