@@ -118,7 +118,7 @@ impl Report {
             let cells = [&self.before, &self.changed, &self.after].map(|truth| cell(truth, order));
             text += &format!("  {:<9}{:<24}{:<24}{}\n", format!("order {order}"), cells[0], cells[1], cells[2]);
         }
-        let mails = [&self.before, &self.changed, &self.after].map(|truth| mails(truth));
+        let mails = [&self.before, &self.changed, &self.after].map(mails);
         text += &format!("  {:<9}{:<24}{:<24}{}\n", "e-mails", mails[0], mails[1], mails[2]);
         text += &format!("\nThe shop, the agent and the calls were real, over MCP; it took {:.2} s.\n", self.seconds);
         text

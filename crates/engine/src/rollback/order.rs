@@ -9,7 +9,7 @@ use vocab::{Name, RollbackStatus, StepId};
 
 /// A rollback under way: one compensation at a time.
 ///
-/// `next`, then make what it asks for and give the change back by `ended`, until it is done. It holds no truth of its
+/// `advance`, then make what it asks for and give the change back by `ended`, until it is done. It holds no truth of its
 /// own: begun again from the journal's rows it goes on where it was.
 #[derive(Debug)]
 pub struct Rollback {
@@ -60,7 +60,7 @@ impl Rollback {
     /// What to do next. A change that cannot be taken back is passed over; one that an earlier trouble stands in the way
     /// of stays as it is.
     //= S-04
-    pub fn next(&mut self) -> Next {
+    pub fn advance(&mut self) -> Next {
         for index in 0..self.changes.len() {
             match self.changes[index].mark {
                 Mark::Over => {}

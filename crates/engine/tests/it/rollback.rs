@@ -275,7 +275,7 @@ fn rollback(world: &mut World, lanes: &[Option<&'static str>]) -> (Rollback, Vec
 }
 
 fn undo(rollback: &mut Rollback) -> Option<u64> {
-    match rollback.next() {
+    match rollback.advance() {
         Next::Undo { step: undone, .. } => (1..100).find(|number| step(*number) == undone),
         Next::Wait | Next::Done => None,
     }
@@ -288,12 +288,12 @@ fn the_latest_change_is_taken_back_first_and_one_at_a_time() {
     let (mut rollback, rows) = rollback(&mut world, &[Some("a"), None, Some("b")]);
     for number in [3, 2, 1] {
         assert_eq!(undo(&mut rollback), Some(number));
-        assert_eq!(rollback.next(), Next::Wait);
+        assert_eq!(rollback.advance(), Next::Wait);
         let row = &rows[usize::try_from(number).expect("small") - 1];
         let done = closed(row.clone(), Outcome::Succeeded, Verification::Verified);
         rollback.ended(Change::new(row.clone(), vec![done]), None);
     }
-    assert_eq!(rollback.next(), Next::Done);
+    assert_eq!(rollback.advance(), Next::Done);
     assert_eq!(worst(rollback.standings()), RollbackStatus::RevertedVerified);
     let told = sentence(rollback.standings(), &|_| "14:02".into());
     assert_eq!(told, "3 of 3 changes reverted and read back");
@@ -312,7 +312,7 @@ fn a_failure_stops_what_came_before_it_on_the_same_target_and_nothing_else() {
     rollback.ended(Change::new(rows[2].clone(), vec![failed]), None);
     assert_eq!(undo(&mut rollback), Some(2), "another target");
     rollback.ended(Change::new(rows[1].clone(), vec![done(&rows[1])]), None);
-    assert_eq!(rollback.next(), Next::Done);
+    assert_eq!(rollback.advance(), Next::Done);
     let standings: Vec<_> = rollback.standings().map(|(_, standing)| standing.status).collect();
     assert_eq!(
         standings,
@@ -343,7 +343,7 @@ fn what_shares_only_the_target_of_its_compensation_is_stopped_too() {
     assert_eq!(undo(&mut rollback), Some(2));
     let failed = closed(rows[1].clone(), Outcome::Failed, Verification::Verified);
     rollback.ended(Change::new(rows[1].clone(), vec![failed]), None);
-    assert_eq!(rollback.next(), Next::Done);
+    assert_eq!(rollback.advance(), Next::Done);
 }
 
 //= S-04
@@ -355,7 +355,7 @@ fn something_unknown_on_no_declared_target_holds_up_its_upstream() {
     unknown.status.state = State::NeedsHuman;
     let changes = [rows[0].clone(), unknown].map(|row| (Change::new(row, Vec::new()), None));
     let mut rollback = Rollback::new(changes);
-    assert_eq!(rollback.next(), Next::Done);
+    assert_eq!(rollback.advance(), Next::Done);
     assert_eq!(worst(rollback.standings()), RollbackStatus::Unknown);
 }
 

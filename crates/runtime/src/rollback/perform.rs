@@ -120,7 +120,7 @@ impl Shell {
         tracing::info!(%run, who, "a person asks for a run to be rolled back");
         let until = Until::begin();
         loop {
-            match rollback.next() {
+            match rollback.advance() {
                 Next::Done | Next::Wait => break,
                 Next::Undo { step, number } => {
                     let told = self.undo(&rollback, step, number, until).await;
