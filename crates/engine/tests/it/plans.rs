@@ -112,7 +112,7 @@ fn ask(tag: u8) -> Ask {
     rules.detached_max = Duration::from_secs(20);
     rules.reissue_window = Duration::from_secs(1_000_000);
     // Half of them are looked at before they are taken back.
-    rules.undo = way(if tag % 2 == 0 { "create" } else { "looked" });
+    rules.undo = way(if tag.is_multiple_of(2) { "create" } else { "looked" });
     let mut ask = Ask::of(rules).args(&format!(r#"{{"order":{tag}}}"#)).run(tag % 3);
     if tag % 4 == 3 || tag == 1 {
         ask = ask.lane("a");
