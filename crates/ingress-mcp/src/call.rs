@@ -6,7 +6,7 @@ use crate::conversation::{Conversation, List, ROUNDS_MAX, renamed};
 use crate::exchange::Answer;
 use crate::hub::{Kind, Scope};
 use crate::keys::{self, Named};
-use crate::link::CallLink;
+use crate::link::{CallLink, NeverSent};
 use crate::message::{self, quoted};
 use crate::seam::{Event, Pending, Status};
 use crate::told::{self, Released};
@@ -16,7 +16,7 @@ use mcp::views::ToolCall;
 use mcp::{Envelope, json};
 use runtime::{CallError, Continuation, Delivery, Phase, Reply, Request, Run};
 use std::sync::Arc;
-use vocab::{Code, Name, StepId};
+use vocab::{Code, Failure, FailureKind, Name, StepId};
 
 /// A call that is known to be one: whose tool, under which names.
 struct Call {
@@ -125,11 +125,13 @@ impl Call {
         let guard = &self.conversation.core.guard;
         self.check_mirrors()?;
         let started = match guard.start(self.request(link, continuation)) {
-            Err(CallError::UnknownTool(_)) => {
-                self.refresh().await?;
-                self.check_mirrors()?;
-                guard.start(self.request(link, continuation))
-            }
+            Err(CallError::UnknownTool(_)) => match self.refresh().await {
+                Ok(()) => {
+                    self.check_mirrors()?;
+                    guard.start(self.request(link, continuation))
+                }
+                Err(failure) => return self.start_unlisted(failure, link, continuation),
+            },
             started => started,
         };
         started.map_err(|error| match error {
@@ -151,15 +153,27 @@ impl Call {
             .map_err(|mismatch| self.flight.refuse(mcp::code::HEADER_MISMATCH, &mismatch.to_string(), None))
     }
 
+    /// It may be an earlier call come again, of which the journal knows more than "nothing was executed".
+    //= G3
+    fn start_unlisted(
+        &self,
+        failure: Failure,
+        link: &CallLink,
+        continuation: Option<&Continuation>,
+    ) -> Result<Box<dyn Pending>, Answer> {
+        let why = failure.detail.clone();
+        let request =
+            Request { link: Arc::new(NeverSent { link: link.clone(), failure }), ..self.request(link, continuation) };
+        let started = self.conversation.core.guard.start_unlisted(request);
+        started.map_err(|_| self.refused(Code::UpstreamUnavailable, &why))
+    }
+
     /// The list of tools is not known yet, or has changed.
-    async fn refresh(&self) -> Result<(), Answer> {
+    async fn refresh(&self) -> Result<(), Failure> {
         let wait = self.conversation.core.settings.upstream_wait;
         let refreshed = self.conversation.refresh(&self.upstream, &self.flight.hello);
-        match tokio::time::timeout(wait, refreshed).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err(self.refused(Code::UpstreamUnavailable, &failure.detail)),
-            Err(_) => Err(self.refused(Code::UpstreamUnavailable, "it does not say in time which tools it has")),
-        }
+        let late = || Failure::new(FailureKind::NotSent, "it does not say in time which tools it has");
+        tokio::time::timeout(wait, refreshed).await.unwrap_or_else(|_| Err(late()))
     }
 
     fn request(&self, link: &CallLink, continuation: Option<&Continuation>) -> Request {

@@ -37,6 +37,10 @@ impl Guard for Guarded {
         Ok(Box::new(Waiting(self.0.call(request)?)))
     }
 
+    fn start_unlisted(&self, request: Request) -> Result<Box<dyn Pending>, CallError> {
+        Ok(Box::new(Waiting(self.0.call_unlisted(request)?)))
+    }
+
     fn learn(&self, upstream: &Name, result: &Bytes) {
         self.0.learn(upstream, result);
     }

@@ -194,6 +194,40 @@ impl Link for CallLink {
     }
 }
 
+/// The link of a call that must not be sent, because the tools of its upstream are not known: the step is looked up all
+/// the same, and a new one ends as not executed, for the reason why they are not.
+pub struct NeverSent {
+    pub link: CallLink,
+    pub failure: Failure,
+}
+
+impl Link for NeverSent {
+    fn send(&self, _: Attempt) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        let failure = never_sent(self.failure.clone());
+        Box::pin(async move { Err(failure) })
+    }
+
+    fn read(&self, tool: Name, args: Bytes) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        self.link.read(tool, args)
+    }
+
+    fn task(&self, ask: TaskAsk, task: Name) -> BoxFuture<'static, Result<Bytes, Failure>> {
+        self.link.task(ask, task)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    fn is_left(&self) -> bool {
+        self.link.is_left()
+    }
+
+    fn cancel(&self) {
+        self.link.cancel();
+    }
+}
+
 /// `params` of a `tools/call` of our own.
 pub fn call_params(tool: &str, args: &[u8]) -> Vec<u8> {
     [b"{\"name\":", quoted(tool).as_bytes(), b",\"arguments\":", args, b"}"].concat()

@@ -29,6 +29,15 @@ pub trait Guard: Send + Sync + 'static {
     /// The call is no step: an unknown tool, arguments that are no JSON object, or the gateway is closing.
     fn start(&self, request: Request) -> Result<Box<dyn Pending>, CallError>;
 
+    /// Starts a call of a tool that is not known because its upstream cannot be asked for its tools. What the journal
+    /// knows of it is told; nothing may be sent, so the request's link must refuse to.
+    ///
+    /// # Errors
+    /// As `start`, and where this is not possible.
+    fn start_unlisted(&self, request: Request) -> Result<Box<dyn Pending>, CallError> {
+        Err(CallError::UnknownTool(request.tool.to_string()))
+    }
+
     /// An upstream's answer to `tools/list`, as it came: schemas and annotations.
     fn learn(&self, upstream: &Name, result: &Bytes);
 

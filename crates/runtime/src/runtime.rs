@@ -11,7 +11,7 @@ use crate::pending::Pending;
 use crate::resolve::ResolveError;
 use crate::rollback::{Attested, Report, RollbackError, Statement, Turns};
 use crate::settings::Settings;
-use crate::shell::Shell;
+use crate::shell::{Shell, Unlisted};
 use crate::status::StatusView;
 use crate::tools::Tools;
 use crate::{keep, recovery};
@@ -102,7 +102,16 @@ impl Runtime {
     /// # Errors
     /// The call is no step: an unknown tool, arguments that are no JSON object, or the gateway is closing.
     pub fn call(&self, request: Request) -> Result<Pending, CallError> {
-        self.shell.call(request)
+        self.shell.call(request, Unlisted::Refused)
+    }
+
+    /// Begins a call of a tool that its upstream cannot be asked for, by the rules of the policy alone: what the journal
+    /// knows of it is told, and a link that sends nothing makes a new step one that was not executed.
+    ///
+    /// # Errors
+    /// As for `call`, but for the unknown tool.
+    pub fn call_unlisted(&self, request: Request) -> Result<Pending, CallError> {
+        self.shell.call(request, Unlisted::Assumed)
     }
 
     /// One page of an upstream's `tools/list`, as it came.

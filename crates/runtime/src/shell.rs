@@ -16,7 +16,7 @@ use crate::report::About;
 use crate::rollback::Turns;
 use crate::settings::Settings;
 use crate::slot::{self, Slot};
-use crate::tools::Tools;
+use crate::tools::{Tool, Tools};
 use crate::{answer, attempt, gap, told, world};
 use arc_swap::ArcSwap;
 use engine::{AnswerKind, Input, Left, TaskEnd};
@@ -57,12 +57,23 @@ pub(crate) struct Shell {
     pub(crate) books: Mutex<Books>,
 }
 
+/// What a tool that its upstream has not listed is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unlisted {
+    Refused,
+    /// One without schemas and annotations.
+    Assumed,
+}
+
 impl Shell {
     /// # Errors
     /// The call is no step.
-    pub(crate) fn call(self: &Arc<Self>, request: Request) -> Result<Pending, CallError> {
-        let known = self.tools.get(&request.upstream, &request.tool);
-        let tool = known.ok_or_else(|| CallError::UnknownTool(request.tool.to_string()))?;
+    pub(crate) fn call(self: &Arc<Self>, request: Request, unlisted: Unlisted) -> Result<Pending, CallError> {
+        let tool = match (self.tools.get(&request.upstream, &request.tool), unlisted) {
+            (Some(tool), _) => tool,
+            (None, Unlisted::Assumed) => Arc::new(Tool::unlisted(&request.upstream, &request.tool)),
+            (None, Unlisted::Refused) => return Err(CallError::UnknownTool(request.tool.to_string())),
+        };
         let policy = self.policy.load();
         let now = self.clock.now();
         let with = With { settings: &self.settings, policy: &policy, tool: &tool, legs: &self.legs, now };

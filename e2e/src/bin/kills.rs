@@ -46,7 +46,10 @@ async fn run(args: &[String]) -> Result<ExitCode> {
             _ => bail!("there is no {name}: {USAGE}"),
         }
     }
-    let command = format!("cargo run --release -p e2e --bin kills -- --kills {} --seed {}", long.kills, long.seed);
+    let command = format!(
+        "cargo run --release -p e2e --bin kills -- --kills {} --parallel {} --seed {}",
+        long.kills, long.parallel, long.seed
+    );
     let began = Instant::now();
     let account = long
         .run(|account| {

@@ -72,16 +72,20 @@ impl Conversation {
         }
         let begins = |name: &Name| wire.strip_prefix(&**name).is_some_and(|rest| rest.starts_with(SEPARATOR));
         let (likely, others): (Vec<Name>, Vec<Name>) = self.core.upstreams.names().into_iter().partition(begins);
-        for some in [likely, others] {
+        for some in [&likely, &others] {
             if some.is_empty() {
                 continue;
             }
-            self.merge_some(&flight.hello, list, &some).await;
+            self.merge_some(&flight.hello, list, some).await;
             if let Some(target) = known(self) {
                 return Some(target);
             }
         }
-        None
+        // An upstream that cannot be asked just now: the name alone tells whose tool it is, and the call may be an earlier
+        // one come again.
+        let [upstream] = likely.as_slice() else { return None };
+        let tool = wire.strip_prefix(&**upstream)?.strip_prefix(SEPARATOR)?;
+        (list == List::Tools).then(|| (upstream.clone(), tool.to_owned()))
     }
 
     /// Fetches lists for their names only.

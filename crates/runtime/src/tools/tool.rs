@@ -43,6 +43,18 @@ impl Tool {
         }
     }
 
+    /// One of which nothing is known but its name.
+    pub(crate) fn unlisted(upstream: &Name, name: &Name) -> Self {
+        Self {
+            upstream: upstream.clone(),
+            name: name.clone(),
+            entry: Bytes::new(),
+            input: Judge::of(None),
+            output: Judge::of(None),
+            rules: ArcSwapOption::empty(),
+        }
+    }
+
     pub(crate) fn is(&self, entry: &Bytes) -> bool {
         self.entry == entry
     }

@@ -172,3 +172,42 @@ async fn misshapen_answers_of_a_server_that_did_the_work_are_withheld_and_never_
     }
     Ok(())
 }
+
+/// The same call until the gateway, which may just be starting, answers it.
+async fn insist(client: &Client, tool: &str, text: &str, options: &CallOptions) -> Result<Answer> {
+    let began = Instant::now();
+    loop {
+        match client.call(tool, json!({ "to": "ben", "text": text }), options).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if began.elapsed() > ANSWER_WAIT => return Err(error).context("get an answer"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// The kill campaign found it: a gateway that has just started knows no tools yet, and its upstream was away.
+//= G3
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_comes_again_while_its_upstream_is_away_is_not_said_to_have_done_nothing() -> Result<()> {
+    let Some(mut stage) = Stage::set(POLICY).await? else { return Ok(()) };
+    let one = Client::http(&stage.gateway.url_of("ledger"), Identity::speaking(STATELESS)).await?;
+    let all = Client::http(&stage.gateway.url(), Identity::speaking(STATELESS)).await?;
+    for (client, tool, key) in [(&one, "send", "k-1"), (&all, "ledger__send", "k-2")] {
+        let options = CallOptions::within(ANSWER_WAIT).meta("cofferdam/idempotency-key", key);
+        stage.server.fault(Some("send"), Fault::EffectLost).await?;
+        let first = insist(client, tool, key, &options).await?;
+        assert_eq!(first.guard_word("executed"), Some("unknown"), "{first:?}");
+    }
+    stage.server.kill().await?;
+    stage.gateway.restart().await?;
+    for (client, tool, key) in [(&one, "send", "k-1"), (&all, "ledger__send", "k-2")] {
+        let again = CallOptions::within(ANSWER_WAIT).meta("cofferdam/idempotency-key", key);
+        let answer = insist(client, tool, key, &again).await?;
+        assert_eq!(answer.guard_word("executed"), Some("unknown"), "{tool} under {key}: {answer:?}");
+        // Of a call that nobody knows it is true.
+        let answer = insist(client, tool, &format!("another, after {key}"), &CallOptions::within(ANSWER_WAIT)).await?;
+        assert_eq!(answer.guard_word("executed"), Some("no"), "{tool}: {answer:?}");
+        assert_eq!(answer.guard_word("code"), Some("upstream_unavailable"), "{tool}: {answer:?}");
+    }
+    Ok(())
+}
