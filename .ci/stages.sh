@@ -5,6 +5,10 @@ stage_system() {
   need_package git git
   need_package python3 python3 python3-venv
   need_package npm npm
+  # The binaries are enough: tests start clusters of their own. Debian keeps them out of PATH.
+  if ! have postgres && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+    need_package postgres postgresql
+  fi
   python3 -c 'import ensurepip, venv' 2>/dev/null || need_package no-such-command python3-venv
   if ! have cargo; then
     echo 'missing: cargo (https://rustup.rs)' >&2

@@ -1,3 +1,4 @@
+use crate::Replicas;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,12 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Commits what is queued and stops; later appends fail with `Error::Closed`.
     fn close(&self);
+
+    /// The side that several owners share; `None` where a journal has one owner. Where it is `Some`, `recall`, `step`
+    /// and their like go over a network: keep them off the path of other calls.
+    fn replicas(&self) -> Option<&dyn Replicas> {
+        None
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -5,8 +5,11 @@ mod chain;
 pub mod contract;
 pub mod crash;
 pub mod memory;
+mod migrate;
 mod packed;
+pub mod postgres;
 mod reads;
+mod replicas;
 mod retain;
 pub mod sqlite;
 
@@ -16,4 +19,7 @@ pub use api::{
 };
 pub use crash::Crash;
 pub use memory::Memory;
+pub use migrate::{Migrated, migrate};
+pub use postgres::Postgres;
+pub use replicas::{Change, Order, Replicas, Seen, SeenBoth, Tell};
 pub use sqlite::Sqlite;

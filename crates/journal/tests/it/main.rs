@@ -6,6 +6,7 @@ mod disk;
 mod files;
 mod kill;
 mod plans;
+mod postgres;
 mod power;
 mod stored;
 mod tail;
