@@ -184,7 +184,7 @@ impl Engine {
     pub(crate) fn claim(&mut self, now: Instant, id: StepId) {
         self.shadow(id);
         self.table.enter(id, Phase::Claiming);
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         let is_first = live.attempts() == 0;
         live.status.attempt += 1;
@@ -205,7 +205,7 @@ impl Engine {
             records.extend(self.continuing(now, asked, id));
         }
         if let Some(earlier) = permit.and_then(|earlier| self.table.get(earlier)) {
-            let status = earlier.status.clone();
+            let (status, epoch) = (earlier.status.clone(), self.epoch_of(earlier.id()));
             records.push(Record::Update { step: earlier.id(), epoch, status, result: None });
             let detail = format!("its permit to run again was used by {id}");
             records.push(Record::Event(Self::event(earlier.id(), now, EventKind::Person, 0, &detail)));

@@ -121,7 +121,7 @@ impl Engine {
     }
 
     fn back_off(&mut self, id: StepId, evidence: Evidence, at: Instant) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.maybe |= !evidence.is_proof();
         live.result = None;

@@ -74,7 +74,7 @@ impl Engine {
     }
 
     pub(crate) fn save_outcome(&mut self, id: StepId, event: Option<vocab::Event>, told: Option<Record>) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get(id) else { return };
         let mut records =
             vec![Record::Update { step: id, epoch, status: live.status.clone(), result: live.result.clone() }];

@@ -128,7 +128,7 @@ impl Engine {
         let Some(release) = self.releases.remove(&call) else { return };
         self.swap_timer(Some(release.due), None, Timer::Release(call));
         let id = release.step;
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let last_recall = self.table.last_recall();
         let Some(live) = self.table.get_mut(id) else { return };
         let is_latest = live.telling == release.telling;

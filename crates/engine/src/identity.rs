@@ -9,11 +9,12 @@ use crate::input::{Call, Continues, Recalled};
 use crate::output::{Output, Phase as Progress, Stop};
 use crate::reply::Manner;
 use crate::step::{Live, Phase};
+use crate::timer::Timer;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
-use vocab::{CallId, Code, Event, EventKind, Instant, KeySource, Outcome, Record, StepId, StepRow};
+use vocab::{CallId, Code, Event, EventKind, Instant, KeySource, Outcome, Record, State, StepId, StepRow};
 
 /// For a call that is decided without a look-up: all that has arrived had arrived before it.
 pub(crate) const NOW: u64 = u64::MAX;
@@ -21,9 +22,12 @@ pub(crate) const NOW: u64 = u64::MAX;
 /// A call whose earlier twins are being looked up.
 #[derive(Debug)]
 pub(crate) struct Recalling {
-    number: u64,
+    /// `None` while it waits for a step of another owner, which no look-up could miss.
+    pub(crate) number: Option<u64>,
     /// `None` once its caller has left.
-    call: Option<Box<Call>>,
+    pub(crate) call: Option<Box<Call>>,
+    /// When its caller is told that it is under way elsewhere, and in which state it was seen there.
+    pub(crate) due: Option<(Instant, StepId, State)>,
 }
 
 impl Engine {
@@ -55,7 +59,7 @@ impl Engine {
         // However old: what was unknown for long may have been resolved a moment ago.
         let content = Some((call.scope, call.content, Instant::ZERO));
         let number = self.table.recall_begins();
-        self.recalling.insert(id, Recalling { number, call: Some(call) });
+        self.recalling.insert(id, Recalling { number: Some(number), call: Some(call), due: None });
         self.out.push_back(Output::Recall { call: id, key, content });
     }
 
@@ -87,10 +91,11 @@ impl Engine {
 
     pub(crate) fn recalled(&mut self, now: Instant, id: CallId, recalled: Recalled) {
         let Some(recalling) = self.recalling.remove(&id) else { return };
+        self.swap_timer(recalling.due.map(|(at, ..)| at), None, Timer::Elsewhere(id));
         if let Some(call) = recalling.call {
             match self.same_request(&call) {
                 Some(step) => self.attach(now, call, step, None),
-                None => self.decide(now, call, recalling.number, recalled),
+                None => self.decide(now, call, recalling.number.unwrap_or(NOW), recalled),
             }
         }
         self.end_recall(recalling.number);
@@ -99,6 +104,7 @@ impl Engine {
     /// What was done before cannot be told, so that nothing may be done now.
     pub(crate) fn recall_failed(&mut self, now: Instant, id: CallId) {
         let Some(recalling) = self.recalling.remove(&id) else { return };
+        self.swap_timer(recalling.due.map(|(at, ..)| at), None, Timer::Elsewhere(id));
         if let Some(call) = recalling.call {
             let why = "the journal cannot be read, so nobody can tell whether this was done before";
             self.refuse(now, &call, Code::JournalUnavailable, None, why.into());
@@ -106,7 +112,8 @@ impl Engine {
         self.end_recall(recalling.number);
     }
 
-    fn end_recall(&mut self, number: u64) {
+    pub(crate) fn end_recall(&mut self, number: Option<u64>) {
+        let Some(number) = number else { return };
         for gone in self.table.recall_ended(number) {
             self.try_forget(gone);
         }
@@ -114,8 +121,13 @@ impl Engine {
 
     /// The caller of a call that is being looked up has left.
     pub(crate) fn left_recall(&mut self, id: CallId) {
-        if let Some(recalling) = self.recalling.get_mut(&id) {
-            recalling.call = None;
+        let Some(recalling) = self.recalling.get_mut(&id) else { return };
+        recalling.call = None;
+        if let Some((due, ..)) = recalling.due {
+            let number = recalling.number;
+            self.recalling.remove(&id);
+            self.swap_timer(Some(due), None, Timer::Elsewhere(id));
+            self.end_recall(number);
         }
     }
 
@@ -133,8 +145,23 @@ impl Engine {
     /// Takes a row of the journal into memory, unless a newer view of it is there.
     fn remember(&mut self, now: Instant, mut row: StepRow, call: &Call) {
         let id = row.intent.step;
-        if self.table.get(id).is_some() {
-            return;
+        if let Some(live) = self.table.get_mut(id) {
+            // Each change of owner draws a later epoch: this row is newer than what is remembered of it.
+            let is_newer = row.epoch > live.epoch.max(self.config.epoch) && live.is_settled() && live.ticket.is_none();
+            if !is_newer {
+                return;
+            }
+            if !row.status.state.is_open() {
+                (live.status, live.result, live.epoch, live.expired) = (row.status, row.result, row.epoch, row.expired);
+                (live.error, live.flushed, live.delivered_after) = (None, false, 0);
+                // Answers that are still on their way do not tell of it.
+                live.telling += 1;
+                return;
+            }
+            self.drop_step(id);
+        }
+        if row.status.state.is_open() && row.epoch > self.config.epoch {
+            return self.taken_over(now, row, call.rules.clone());
         }
         if row.status.state.is_open() {
             return self.recover(now, row, call.rules.clone());

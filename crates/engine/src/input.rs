@@ -142,6 +142,28 @@ pub enum Input {
         row: Box<StepRow>,
         rules: Arc<ToolRules>,
     },
+    /// The step that decides about a call is under way at another owner of the journal: found under the call's own key,
+    /// or by equal content. To be followed by `LookAgain` when that step has moved on.
+    Elsewhere {
+        call: CallId,
+        row: Box<StepRow>,
+        by_key: bool,
+    },
+    /// What a call waits for at another owner has moved on: it is looked up anew.
+    LookAgain {
+        call: CallId,
+    },
+    /// A step that another owner left and may still be sending, with the rules that its tool has now.
+    TakenOver {
+        row: Box<StepRow>,
+        rules: Arc<ToolRules>,
+    },
+    /// The owner of the journal that this engine serves was taken for dead, and this step is another one's now, if it
+    /// began before `since`.
+    Disowned {
+        step: StepId,
+        since: Instant,
+    },
     /// Somebody asks: probe now rather than later.
     Hurry {
         step: StepId,

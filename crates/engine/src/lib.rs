@@ -12,6 +12,7 @@ mod attempt;
 mod call;
 mod close;
 mod delivery;
+mod elsewhere;
 mod identity;
 mod input;
 mod lane;
@@ -126,6 +127,10 @@ impl Engine {
             Input::TaskEnded { step, end } => self.task_ended(now, step, end),
             Input::Person { step, act, who, why } => self.person(now, step, act, &who, &why),
             Input::Recovered { row, rules } => self.recover(now, *row, rules),
+            Input::Elsewhere { call, row, by_key } => self.elsewhere(now, call, &row, by_key),
+            Input::LookAgain { call } => self.look_again_for(call),
+            Input::TakenOver { row, rules } => self.taken_over(now, *row, rules),
+            Input::Disowned { step, since } => self.disowned(now, step, since),
             Input::Hurry { step } => self.hurry(now, step),
             Input::Tick => {}
         }
@@ -150,6 +155,11 @@ impl Engine {
     /// Nothing is under way that a graceful stop would have to wait for.
     pub fn is_quiet(&self) -> bool {
         self.calls.is_empty() && self.recalling.is_empty() && self.tickets.is_empty()
+    }
+
+    /// What an update of a step is written under: a step that came from another owner has the epoch of that change.
+    fn epoch_of(&self, id: StepId) -> Epoch {
+        self.table.get(id).map_or(self.config.epoch, |live| live.epoch.max(self.config.epoch))
     }
 
     /// Queues records with a barrier; what follows waits for `Input::Durable`.

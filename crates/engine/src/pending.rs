@@ -37,7 +37,7 @@ impl Engine {
     /// One commit for both, so that no crash leaves it open beside its leg.
     //= S-23
     pub(crate) fn continuing(&mut self, now: Instant, asked: StepId, by: StepId) -> Vec<Record> {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(asked);
         let Some(live) = self.table.get(asked).filter(|live| awaits_input(live)) else { return Vec::new() };
         let status = continued_status(live, now);
         let detail = alloc::format!("{}, none: {}", Outcome::NotExecuted, continued_by(by));
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     fn pending(&mut self, now: Instant, id: StepId, phase: Phase, result: Bytes) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.result = Some(result.clone());
         live.status.outcome = None;
@@ -123,7 +123,7 @@ impl Engine {
         if why == NotDurable::Fenced {
             return self.fenced(now, id);
         }
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.ticket = None;
         live.why = "the upstream's answer could not be written to the journal".into();

@@ -42,7 +42,7 @@ impl Engine {
     /// `force_new`: the next call of equal key or content may run once more.
     //= G1
     fn permit(&mut self, now: Instant, id: StepId, who: &str, why: &str) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.status.run_again = true;
         live.holds += 1;

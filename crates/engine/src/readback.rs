@@ -66,7 +66,7 @@ impl Engine {
 
     /// The receipt rides along to the disk, so that a crash while the world is read rarely costs it.
     fn read_back(&mut self, now: Instant, id: StepId, failed: bool) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get(id) else { return };
         let (status, result) = (live.status.clone(), live.result.clone());
         let event = Self::event(id, now, EventKind::Receipt, status.attempt, "");

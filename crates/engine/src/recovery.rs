@@ -15,6 +15,35 @@ const INPUT_MAX: Duration = Duration::from_secs(3600);
 const TASK_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Engine {
+    /// Its owner is taken for dead, and may only be slow: what it sent can still arrive, and a child of its own can still
+    /// work on it. Nothing is sent again on the strength of that, but for a copy that its key makes harmless.
+    //= G1
+    //= G6
+    pub(crate) fn taken_over(&mut self, now: Instant, row: StepRow, rules: Arc<ToolRules>) {
+        let id = row.intent.step;
+        if let Some(live) = self.table.get_mut(id) {
+            if row.epoch <= live.epoch {
+                return;
+            }
+            // It was ours before, and we were taken for dead ourselves: what is remembered of it goes on, as its owner.
+            if !live.is_settled() {
+                live.epoch = row.epoch;
+                return;
+            }
+            // It was over for us, and another owner has run it again since.
+            self.drop_step(id);
+        }
+        let was_sent = row.status.state == State::Dispatched;
+        self.recover(now, row, rules);
+        let Some(live) = self.table.get_mut(id) else { return };
+        live.group_dead = false;
+        // A later write of its lane may have been admitted elsewhere.
+        live.resend_on_demand &= live.intent.effect == Effect::Keyed;
+        if was_sent {
+            live.why = "the gateway that sent it is gone; another one finds out what became of it".into();
+        }
+    }
+
     //= G1
     //= G6
     pub(crate) fn recover(&mut self, now: Instant, row: StepRow, rules: Arc<ToolRules>) {

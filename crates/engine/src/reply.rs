@@ -161,7 +161,7 @@ impl Engine {
         let (is_stored, status, attempt) = (live.stored, live.status.clone(), live.status.attempt);
         // While an outcome waits to be written, a status in between would tell it without its answer.
         if is_stored && !matches!(live.phase, Phase::Closing | Phase::ReadingBack(_)) {
-            let epoch = self.config.epoch;
+            let epoch = self.epoch_of(id);
             let event = Self::event(id, now, EventKind::Released, attempt, code.as_str());
             self.note(alloc::vec![Record::Update { step: id, epoch, status, result: None }, Record::Event(event),]);
         }

@@ -45,7 +45,7 @@ impl Engine {
     //= G6
     //= S-25
     pub(crate) fn become_unknown(&mut self, now: Instant, id: StepId, class: EvidenceClass) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.status.state = State::Resolving;
         live.status.outcome = Some(Outcome::Unknown);
@@ -88,7 +88,7 @@ impl Engine {
     }
 
     pub(crate) fn save_unknown_again(&mut self, id: StepId) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.save_due = None;
         if live.is_unknown() {
@@ -267,7 +267,7 @@ impl Engine {
     /// Probes could not tell. It waits for a person, for as long as it takes.
     //= G6
     pub(crate) fn needs_human(&mut self, now: Instant, id: StepId) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         let is_new = live.status.state != State::NeedsHuman;
         live.status.state = State::NeedsHuman;

@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use policy::ToolRules;
 use vocab::{
-    Bytes, CallId, Cause, Code, Delivered, Hash, Instant, Outcome, State, StepId, StepIntent, StepRow, StepStatus,
-    Verification,
+    Bytes, CallId, Cause, Code, Delivered, Epoch, Hash, Instant, Outcome, State, StepId, StepIntent, StepRow,
+    StepStatus, Verification,
 };
 
 /// Where a step is in this process, finer than its stored state.
@@ -53,6 +53,8 @@ pub(crate) struct Reading {
 pub(crate) struct Live {
     pub(crate) intent: Arc<StepIntent>,
     pub(crate) status: StepStatus,
+    /// That its row had when it was read; zero for a step that began here.
+    pub(crate) epoch: Epoch,
     pub(crate) rules: Arc<ToolRules>,
     pub(crate) phase: Phase,
     /// The answer to release: the JSON-RPC result.
@@ -181,6 +183,7 @@ impl Live {
         Self {
             stored: true,
             expired: row.expired,
+            epoch: row.epoch,
             result: row.result,
             attempts_before,
             ..Self::new(row.intent, row.status, rules, phase)
@@ -191,6 +194,7 @@ impl Live {
         Self {
             intent,
             status,
+            epoch: Epoch(0),
             rules,
             phase,
             result: None,

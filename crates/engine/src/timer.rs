@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Save(StepId),
     /// The caller is told what is known.
     Caller(CallId),
+    /// The caller waits for a step of another owner, and is told so.
+    Elsewhere(CallId),
     /// An answer has been quiet for two seconds, or nobody ever said what became of it.
     Release(CallId),
     /// What was noted about deliveries is written.
@@ -72,6 +74,7 @@ impl Engine {
                     }
                     self.caller_due(now, call);
                 }
+                Timer::Elsewhere(call) => self.elsewhere_due(now, call),
                 Timer::Release(call) => self.release_due(now, call),
                 Timer::Notes => self.notes_due(),
             }

@@ -77,6 +77,8 @@ pub(crate) async fn run(shell: Arc<Shell>, send: Send, abandoned: CancellationTo
     failpoint::hit("before_send");
     let result = match send.attempt() {
         Err(failure) => Err(failure),
+        //= G1
+        Ok(_) if !shell.may_send() => Err(Failure::new(FailureKind::NotSent, "the lease of this gateway is over")),
         Ok(attempt) => {
             let sent = AssertUnwindSafe(async { send.link.send(attempt).await }).catch_unwind();
             tokio::select! {

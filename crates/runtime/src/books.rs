@@ -138,6 +138,11 @@ impl Books {
         self.engine.step(step).is_some_and(|view| view.status().state == State::RemoteTask)
     }
 
+    /// Steps in memory.
+    pub(crate) fn known(&self) -> impl Iterator<Item = StepId> {
+        self.steps.keys().copied()
+    }
+
     pub(crate) fn link_of(&self, step: StepId) -> Option<Arc<dyn Link>> {
         self.steps.get(&step)?.link.clone()
     }

@@ -21,6 +21,7 @@ mod pending;
 pub mod plain;
 mod recovery;
 mod remote;
+mod replicas;
 mod report;
 mod resolve;
 pub mod rollback;

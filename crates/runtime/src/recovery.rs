@@ -26,13 +26,25 @@ pub(crate) fn recover(shell: &Arc<Shell>, rows: Vec<StepRow>) {
 
 /// Gives one step to the engine.
 pub(crate) fn load(shell: &Arc<Shell>, mut row: StepRow) {
-    gap::doubt(&mut row, shell.journal.start());
+    // Of a journal with several owners only the journal knows what lies before a gap.
+    if shell.journal.replicas().is_none() {
+        gap::doubt(&mut row, shell.journal.start());
+    }
+    feed(shell, row, |row, rules| Input::Recovered { row, rules });
+}
+
+/// Takes over a step whose owner may still run.
+pub(crate) fn take_over(shell: &Arc<Shell>, row: StepRow) {
+    feed(shell, row, |row, rules| Input::TakenOver { row, rules });
+}
+
+fn feed(shell: &Arc<Shell>, row: StepRow, input: fn(Box<StepRow>, Arc<ToolRules>) -> Input) {
     let (policy, now) = (shell.policy.load(), shell.clock.now());
     hand_out_again(&policy, &shell.legs, &row, now);
     let rules = rules(&policy, &shell.tools, &row.intent);
     shell.books.lock().recovered(&row.intent);
     let (step, is_task) = (row.intent.step, row.status.state == State::RemoteTask);
-    shell.feed([Input::Recovered { row: Box::new(row), rules }]);
+    shell.feed([input(Box::new(row), rules)]);
     if is_task {
         shell.watch_task(step);
     }

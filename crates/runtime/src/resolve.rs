@@ -28,9 +28,17 @@ impl Shell {
         why: String,
     ) -> Result<StepRow, ResolveError> {
         if self.books.lock().engine.step(step).is_none() {
-            // Closed, and long out of memory: a person may still allow it to run again.
-            let row = self.stored(step).await?.ok_or(ResolveError::NotFound(step))?;
-            recovery::load(&self, row);
+            if let Some(found) = self.look(step).await? {
+                let seen = found.ok_or(ResolveError::NotFound(step))?;
+                if seen.elsewhere {
+                    return self.order(seen.row, act, who, why).await;
+                }
+                recovery::take_over(&self, seen.row);
+            } else {
+                // Closed, and long out of memory: a person may still allow it to run again.
+                let row = self.stored(step).await?.ok_or(ResolveError::NotFound(step))?;
+                recovery::load(&self, row);
+            }
         }
         let mut jobs = Jobs { watching: true, ..Jobs::default() };
         self.feed_with([Input::Person { step, act, who, why }], &mut jobs);
@@ -48,7 +56,7 @@ impl Shell {
         self.stored(step).await?.ok_or(ResolveError::NotFound(step))
     }
 
-    async fn stored(&self, step: StepId) -> Result<Option<StepRow>, journal::Error> {
+    pub(crate) async fn stored(&self, step: StepId) -> Result<Option<StepRow>, journal::Error> {
         let journal = Arc::clone(&self.journal);
         let row = tokio::task::spawn_blocking(move || journal.step(step)).await;
         row.unwrap_or_else(|error| Err(journal::Error::Read(error.to_string())))

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::shell::{Shell, Unlisted};
 use crate::status::StatusView;
 use crate::tools::Tools;
-use crate::{keep, recovery};
+use crate::{keep, recovery, replicas};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use engine::{Act, Config, Engine, TaskEnd};
@@ -72,6 +72,7 @@ impl Runtime {
             tools: Tools::default(),
             legs: Legs::new(settings.leg_ttl),
             journal,
+            waiting: Default::default(),
             reader,
             tasks: TaskTracker::new(),
             chores: TaskTracker::new(),
@@ -93,7 +94,11 @@ impl Runtime {
             }
         }));
         begin_chores(&shell);
-        recovery::recover(&shell, shell.journal.open_steps().map_err(Error::Recovery)?);
+        let left = match shell.journal.replicas() {
+            None => shell.journal.open_steps(),
+            Some(shared) => shared.begin(replicas::tell(&shell)),
+        };
+        recovery::recover(&shell, left.map_err(Error::Recovery)?);
         Ok(Self { shell })
     }
 

@@ -12,6 +12,7 @@ use crate::ids::Ids;
 use crate::jobs::Jobs;
 use crate::legs::Legs;
 use crate::pending::Pending;
+use crate::replicas::Waiting;
 use crate::report::About;
 use crate::rollback::Turns;
 use crate::settings::Settings;
@@ -39,6 +40,8 @@ pub(crate) struct Shell {
     pub(crate) tools: Tools,
     pub(crate) legs: Legs,
     pub(crate) journal: Arc<dyn Journal>,
+    /// Who waits for steps of other owners of the journal.
+    pub(crate) waiting: Waiting,
     pub(crate) reader: Arc<dyn Reader>,
     /// Attempts of mutations and reads of the world.
     pub(crate) tasks: TaskTracker,
@@ -225,6 +228,9 @@ impl Shell {
     /// In line: one or two point reads of pages that are nearly always in memory take some tens of microseconds, which
     /// another thread would take as well, and a hop to it besides (`examples/path.rs` measures a replay).
     fn recall(self: &Arc<Self>, call: CallId, recall: &Recall) {
+        if self.journal.replicas().is_some() {
+            return self.recall_shared(call, recall.clone());
+        }
         let found = self.journal.recall(recall);
         if let Err(error) = &found {
             self.troubled(error);

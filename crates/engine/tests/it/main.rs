@@ -13,6 +13,7 @@ mod persons;
 mod plans;
 mod readback;
 mod recover;
+mod replicas;
 mod resolve;
 mod retry;
 mod rollback;
