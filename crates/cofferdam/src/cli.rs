@@ -124,6 +124,9 @@ pub struct Up {
     /// Worker threads; else one for each core
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+    /// The database of the journal went over to a standby that may have missed its last commits, and you know of it
+    #[arg(long)]
+    pub accept_journal_gap: bool,
 }
 
 #[derive(Debug, Args)]
@@ -294,5 +297,14 @@ pub enum JournalCommand {
         to: PathBuf,
         #[command(flatten)]
         place: Where,
+    },
+    /// Move the journal of a stopped gateway into the database of a policy; can be interrupted and made again
+    Migrate {
+        /// The journal's directory, which is left as it is
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// The policy whose `journal.postgres` it goes into
+        #[arg(long, value_name = "FILE", default_value = crate::place::POLICY_FILE)]
+        config: PathBuf,
     },
 }

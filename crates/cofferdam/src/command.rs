@@ -38,6 +38,7 @@ pub async fn run(command: Command, out: Out) -> Result<Exit, Failed> {
         Command::Explain(wanted) => explain::run(&wanted, out),
         Command::Journal(wanted) => match wanted.command {
             JournalCommand::Backup { to, place } => journal::backup(&to, &place, out).await,
+            JournalCommand::Migrate { from, config } => journal::migrate(&from, &config, out).await,
         },
     }
 }

@@ -7,8 +7,8 @@ use crate::exit::{Exit, Failed};
 use crate::place::{self, Place};
 use crate::undo;
 use admin::{Act, wire};
-use journal::Sqlite;
-use std::path::{Path, PathBuf};
+use journal::{Journal, Postgres, Sqlite};
+use std::path::Path;
 use std::sync::Arc;
 use vocab::{RunId, StepId};
 
@@ -18,8 +18,8 @@ pub enum Desk {
 }
 
 pub struct AtRest {
-    place: PathBuf,
-    journal: Arc<Sqlite>,
+    place: Place,
+    journal: Arc<dyn Journal>,
 }
 
 impl Desk {
@@ -34,8 +34,14 @@ impl Desk {
             let hint = "no gateway answers there; does it run, and is this its operator's side (policy: admin)?";
             return Err(Failed::new(Exit::NothingThere, format!("ask the gateway at {}: {hint}", place.admin)));
         }
-        let journal = Sqlite::open_readonly(&place.journal).map_err(|error| unreadable(&place.journal, &error))?;
-        Ok(Self::AtRest(AtRest { place: place.journal.clone(), journal }))
+        let journal: Arc<dyn Journal> = match &place.database {
+            None => Sqlite::open_readonly(&place.journal).map_err(|error| unreadable(&place.journal, &error))?,
+            Some(database) => Postgres::open_readonly(database.url.expose()).map_err(|error| {
+                let hint = "no gateway answers here, and the database cannot be read";
+                Failed::new(Exit::NothingThere, format!("look at {}: {hint}: {error}", place::shown(place)))
+            })?,
+        };
+        Ok(Self::AtRest(AtRest { place: place.clone(), journal }))
     }
 
     pub async fn runs(&self, limit: usize) -> Result<wire::Runs, Failed> {

@@ -12,5 +12,6 @@ mod start;
 mod up;
 mod wrap;
 
+pub use start::options;
 pub use up::run as up;
 pub use wrap::run as wrap;

@@ -2,7 +2,7 @@
 
 use crate::cli::Where;
 use crate::exit::{Exit, Failed};
-use policy::{Admin, Policy, Secret};
+use policy::{Admin, Database, Policy, Secret};
 use std::path::{Path, PathBuf};
 
 pub const POLICY_FILE: &str = "cofferdam.yaml";
@@ -18,7 +18,9 @@ const UNSET: &str = "http://unset.invalid/";
 /// A gateway's journal, and where its operator's side is served while it runs.
 #[derive(Clone, Debug)]
 pub struct Place {
+    /// The directory of this gateway; the journal too, unless that is in a database.
     pub journal: PathBuf,
+    pub database: Option<Database>,
     pub admin: AdminAt,
     /// Only a gateway was named, by its socket or address: no journal is meant when it does not answer.
     pub is_gateway_only: bool,
@@ -80,7 +82,7 @@ impl Place {
 
     fn beside(journal: PathBuf) -> Self {
         let admin = AdminAt::Socket(socket_beside(&journal));
-        Self { journal, admin, is_gateway_only: false, doubt: None }
+        Self { journal, database: None, admin, is_gateway_only: false, doubt: None }
     }
 
     /// Only where things lie is wanted, and the operator's shell need not have the gateway's secrets.
@@ -102,6 +104,7 @@ impl Place {
     pub fn of(policy: &Policy) -> Self {
         let journal = policy.journal.path.as_ref().map_or(policy::defaults::JOURNAL_PATH, |path| path.expose());
         let mut place = Self::beside(PathBuf::from(journal));
+        place.database.clone_from(&policy.journal.postgres);
         match &policy.admin {
             Admin::Socket(None) => {}
             Admin::Socket(Some(socket)) => place.admin = AdminAt::Socket(PathBuf::from(socket.expose())),
@@ -110,6 +113,14 @@ impl Place {
             }
         }
         place
+    }
+}
+
+/// What a journal is called in logs and messages: never with a password.
+pub fn shown(place: &Place) -> String {
+    match &place.database {
+        None => place.journal.display().to_string(),
+        Some(database) => journal::postgres::shown(database.url.expose()),
     }
 }
 

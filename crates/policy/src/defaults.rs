@@ -28,6 +28,8 @@ pub const KEY_WINDOW: Duration = seconds(24 * 3600);
 /// Result bodies, arguments and events of closed steps.
 pub const KEEP_BODIES: Duration = seconds(24 * 3600);
 pub const KEEP_TOMBSTONES: Duration = seconds(30 * 24 * 3600);
+pub const LEASE: Duration = seconds(15);
+pub const PAUSE_MAX: Duration = seconds(60);
 pub const KEEP_READS: Duration = seconds(24 * 3600);
 
 pub const MESSAGE_MAX: u64 = 4 * 1024 * 1024;

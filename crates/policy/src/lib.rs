@@ -24,7 +24,9 @@ pub mod undo;
 mod words;
 
 pub use expr::{Expr, Fault, Purpose, Scope, view};
-pub use policy::{Admin, Durability, Journal, Keep, Limits, Policy, Principal, Transport, Upstream, UpstreamLimits};
+pub use policy::{
+    Admin, Database, Durability, Journal, Keep, Limits, Loss, Policy, Principal, Transport, Upstream, UpstreamLimits,
+};
 pub use problem::{Problem, Problems};
 pub use raw::schema_json;
 pub use rules::{

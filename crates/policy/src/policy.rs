@@ -58,8 +58,30 @@ pub struct Principal {
 pub struct Journal {
     /// A directory. `None`: the binary's own default for the way it was started.
     pub path: Option<Expanded>,
+    /// Where several gateways share the journal; `None`: a file in `path`.
+    pub postgres: Option<Database>,
     pub durability: Durability,
     pub keep: Keep,
+}
+
+/// A Postgres database with the journal in it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// `postgres://…`, password and all.
+    pub url: Secret,
+    /// How long a silent gateway keeps its steps.
+    pub lease: Duration,
+    /// How long a gateway may be paused between its last look at the lease and its first byte.
+    pub pause_max: Duration,
+    pub accept_loss: Vec<Loss>,
+}
+
+/// A setting of the database under which it loses what it has acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    Fsync,
+    SynchronousCommit,
+    FullPageWrites,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -201,7 +223,7 @@ impl Policy {
             principals: Vec::new(),
             hosts: Vec::new(),
             origins: Vec::new(),
-            journal: Journal { path: None, durability: Durability::Full, keep: Keep::default() },
+            journal: Journal { path: None, postgres: None, durability: Durability::Full, keep: Keep::default() },
             upstreams,
             limits: Limits::default(),
             spans: Spans::default(),

@@ -85,10 +85,34 @@ pub(crate) struct Principal {
 pub(crate) struct Journal {
     /// A directory of this gateway alone. Default `./.cofferdam`.
     pub path: Option<Text>,
+    /// Address of a Postgres database that several gateways share, such as `${DATABASE_URL}`. What belongs to one
+    /// gateway alone, such as the operator's socket, stays in `path`. Default: a file in `path`.
+    pub postgres: Option<Text>,
+    /// How long a silent gateway keeps its steps before another one takes them over; it sends nothing in the last third
+    /// of it. Only with `postgres`. Default `15s`.
+    pub lease: Option<Span>,
+    /// Longest pause of a gateway between its last look at the lease and the first byte that it sends. `quiescence` is
+    /// at least `lease` and this. Only with `postgres`. Default `60s`.
+    pub pause_max: Option<Span>,
+    /// Settings of the database under which it loses what it has acknowledged, accepted by name. Only with `postgres`.
+    /// Default: none.
+    pub accept_loss: Option<Vec<Loss>>,
     /// What a commit survives. Default `full`.
     pub durability: Option<Durability>,
     /// How long things are kept.
     pub keep: Option<Keep>,
+}
+
+/// A setting of the database that weakens its commits.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Loss {
+    /// `fsync = off`: a crash of its machine can damage everything.
+    Fsync,
+    /// `synchronous_commit` is `off` or `local`: the last commits before a crash or a failover are gone.
+    SynchronousCommit,
+    /// `full_page_writes = off`: a loss of power can damage pages.
+    FullPageWrites,
 }
 
 /// What a commit of the journal survives.

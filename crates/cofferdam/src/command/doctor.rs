@@ -13,7 +13,7 @@ pub async fn run(wanted: Doctor, out: Out) -> Result<Exit, Failed> {
     let mut doctor = desk.doctor(wanted.full).await?;
     let (level, detail) = match &desk {
         Desk::Running(_) => (Level::Ok, "it answers".to_owned()),
-        Desk::AtRest(_) => (Level::Look, format!("none runs; looked at {} at rest", place.journal.display())),
+        Desk::AtRest(_) => (Level::Look, format!("none runs; looked at {} at rest", crate::place::shown(&place))),
     };
     doctor.checks.insert(0, Check { name: "gateway".to_owned(), level, detail });
     out.show(&doctor, || {

@@ -1,10 +1,12 @@
 //! A person's word on a step of a journal that no gateway owns: the same record that a running one would make.
 
 use crate::exit::{Exit, Failed};
+use crate::gateway;
+use crate::place::Place;
 use admin::Act;
 use journal::sqlite::Options;
-use journal::{Error, Journal, Sqlite};
-use std::path::Path;
+use journal::{Error, Journal, Order, Postgres, Replicas, Sqlite, postgres};
+use policy::Database;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,16 +20,53 @@ const TICKET: journal::Ticket = 1;
 /// What fits into an event.
 const DETAIL_MAX: usize = 512;
 
-/// Owns the journal for the time of one commit, and leaves a gap for the gateway to report.
-pub fn resolve(place: &Path, step: StepId, act: Act, who: &str, why: &str) -> Result<(), Failed> {
-    let journal = Sqlite::open(place, Options { keep_gap: true, ..Options::default() })?;
-    let recorded = record(&journal, step, act, who, why);
+/// For a gateway elsewhere to take up what a person said.
+const ORDER_MAX: Duration = Duration::from_secs(30);
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// Owns the journal for the time of one commit, and leaves a gap for the gateway to report. Of a journal that several
+/// gateways share only the step is owned: where one of them has it, that one is asked to record it.
+pub fn resolve(place: &Place, step: StepId, act: Act, who: &str, why: &str) -> Result<(), Failed> {
+    if let Some(database) = &place.database {
+        return resolve_shared(database, step, act, who, why);
+    }
+    let journal = Sqlite::open(&place.journal, Options { keep_gap: true, ..Options::default() })?;
+    let recorded = record(&*journal, step, act, who, why);
     journal.close();
     recorded
 }
 
+fn resolve_shared(database: &Database, step: StepId, act: Act, who: &str, why: &str) -> Result<(), Failed> {
+    let options = postgres::Options { name: format!("operator {who}"), ..gateway::options(database) };
+    let journal = Postgres::open(database.url.expose(), options)?;
+    let recorded = match journal.take(step)? {
+        true => record(&*journal, step, act, who, why),
+        false => hand_over(&journal, step, act, who, why),
+    };
+    journal.close();
+    recorded
+}
+
+/// Another gateway owns it.
+fn hand_over(journal: &Arc<Postgres>, step: StepId, act: Act, who: &str, why: &str) -> Result<(), Failed> {
+    let gone = || Failed::new(Exit::NotFound, format!("find {step}: the journal has no such step"));
+    let before = journal.step(step)?.ok_or_else(gone)?;
+    let (act, who, why) = (act.as_str().to_owned(), who.to_owned(), why.to_owned());
+    journal.order(&Order { step, act, who, why })?;
+    let until = std::time::Instant::now() + ORDER_MAX;
+    while std::time::Instant::now() < until {
+        if journal.step(step)?.ok_or_else(gone)?.status != before.status {
+            return Ok(());
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
+    let state = before.status.state.as_str();
+    let why = format!("record that: the gateway that owns the step ({state}) has not taken it up; look at it again");
+    Err(Failed::new(Exit::Failed, why))
+}
+
 //= G6
-fn record(journal: &Arc<Sqlite>, step: StepId, act: Act, who: &str, why: &str) -> Result<(), Failed> {
+fn record(journal: &dyn Journal, step: StepId, act: Act, who: &str, why: &str) -> Result<(), Failed> {
     let found = journal.step(step)?.filter(|row| row.intent.effect.is_mutation());
     let row = found.ok_or_else(|| {
         Failed::new(Exit::NotFound, format!("find {step}: the journal has no such step that changes something"))
@@ -41,7 +80,8 @@ fn record(journal: &Arc<Sqlite>, step: StepId, act: Act, who: &str, why: &str) -
         let known = status.outcome.map_or("", |outcome| outcome.as_str());
         records.push(event(&row, now, EventKind::Closed, &format!("{known}, recorded by {who}: {why}")));
     }
-    records.push(Record::Update { step, epoch: journal.start().epoch, status, result: None });
+    let epoch = journal.start().epoch.max(row.epoch);
+    records.push(Record::Update { step, epoch, status, result: None });
     let (sender, receiver) = sync_channel(1);
     journal.on_durable(Arc::new(move |done| {
         for one in done {

@@ -167,7 +167,9 @@ fn needs_restart(bound: &Policy, new: &Policy) -> Vec<&'static str> {
     };
     let journal = |policy: &Policy| {
         let path = policy.journal.path.as_ref().map(|path| path.expose().to_owned());
-        (path, policy.journal.durability)
+        let database = policy.journal.postgres.as_ref();
+        let database = database.map(|one| (one.url.expose().to_owned(), one.lease, one.accept_loss.clone()));
+        (path, policy.journal.durability, database)
     };
     let mut found = Vec::new();
     if bound.listen != new.listen {

@@ -4,11 +4,12 @@ use super::learner::Learnt;
 use super::roster::Roster;
 use super::signals::Signals;
 use crate::exit::{Exit, Failed};
+use crate::place::{self, Place};
 use crate::upstreams::Kept;
 use ingress_mcp::{Guarded, Hub};
 use journal::sqlite::{Durability, Options};
-use journal::{Journal, Sqlite};
-use policy::Policy;
+use journal::{Journal, Postgres, Sqlite, postgres};
+use policy::{Database, Loss, Policy};
 use runtime::Runtime;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,61 @@ pub struct Core {
     pub roster: Arc<Roster>,
     pub hub: Arc<Hub>,
     pub learnt: Arc<Learnt>,
+}
+
+/// Takes the journal that the policy names: a file of this gateway alone, or a share of a database.
+pub async fn open(place: &Place, policy: &Policy, accept_gap: bool) -> Result<Arc<dyn Journal>, Failed> {
+    let Some(database) = &place.database else {
+        let journal = journal(&place.journal, policy).await?;
+        return Ok(journal);
+    };
+    let options = postgres::Options {
+        name: replica_name(&place.journal),
+        accept_gap,
+        directory: Some(place.journal.clone()),
+        ..options(database)
+    };
+    let url = database.url.clone();
+    let opened = tokio::task::spawn_blocking(move || Postgres::open(url.expose(), options)).await;
+    let opened = opened.map_err(|error| Failed::because("open the journal", error))?;
+    let journal = opened.map_err(|error| match error {
+        journal::Error::Open(why) | journal::Error::Write(why) => {
+            Failed::because(&format!("open the journal at {}", place::shown(place)), why)
+        }
+        other => other.into(),
+    })?;
+    for note in &journal.start().notes {
+        tracing::info!("{note}");
+    }
+    for loss in &database.accept_loss {
+        tracing::warn!(?loss, "journal.accept_loss: what was released can be lost with the database");
+    }
+    if let Some(since) = journal.start().gap_since {
+        let since = admin::time(since);
+        tracing::warn!(
+            since,
+            "gap: the database lost commits in a failover, and nothing in it tells what was done since"
+        );
+    }
+    Ok(journal)
+}
+
+/// The part of the options that is the policy's.
+pub fn options(database: &Database) -> postgres::Options {
+    let loss = |loss: &Loss| match loss {
+        Loss::Fsync => postgres::Loss::Fsync,
+        Loss::SynchronousCommit => postgres::Loss::SynchronousCommit,
+        Loss::FullPageWrites => postgres::Loss::FullPageWrites,
+    };
+    let accept = database.accept_loss.iter().map(loss).collect();
+    postgres::Options { lease: database.lease, accept, ..postgres::Options::default() }
+}
+
+/// For people who look at the database: machine and directory.
+fn replica_name(directory: &Path) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    format!("{host}:{}", directory.display())
 }
 
 /// Takes the journal, or says who has it.
@@ -69,7 +125,7 @@ impl Core {
     /// The journal is locked, so children that are written down beside it belong to nobody any more.
     pub fn start(
         policy: Arc<Policy>,
-        journal: Arc<Sqlite>,
+        journal: Arc<dyn Journal>,
         place: &Path,
         environment: Environment,
         door: ingress_mcp::Settings,

@@ -40,7 +40,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
     }
     let place = Place::of(&policy);
     let policy = Arc::new(policy);
-    let journal = start::journal(&place.journal, &policy).await?;
+    let journal = start::open(&place, &policy, wanted.accept_journal_gap).await?;
     let listener = TcpListener::bind(&policy.listen).await;
     let listener = listener.map_err(|error| bound(&policy.listen, &error))?;
     let address = listener.local_addr()?;
@@ -97,7 +97,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
             Err(failed) => tracing::warn!(why = %failed, "changes of the policy are not noticed"),
         }
     }
-    tracing::info!(%address, journal = %place.journal.display(), policy = %policy.hash(), "agents can call");
+    tracing::info!(%address, journal = %place::shown(&place), policy = %policy.hash(), "agents can call");
     banner::print(&banner(&address.to_string(), &policy, &place, bundled.is_some()), out)?;
 
     let mut door = door;
@@ -175,5 +175,5 @@ fn directory(journal: &Path) -> PathBuf {
 fn banner(address: &str, policy: &Policy, place: &Place, demo: bool) -> Banner {
     let url = format!("http://{address}/mcp");
     let upstreams = policy.upstreams.iter().map(|upstream| format!("{url}/{}", upstream.name)).collect();
-    Banner { url, upstreams, journal: place.journal.display().to_string(), admin: place.admin.to_string(), demo }
+    Banner { url, upstreams, journal: place::shown(place), admin: place.admin.to_string(), demo }
 }

@@ -33,6 +33,9 @@ pub async fn run(wanted: Wrap, out: Out) -> Result<Exit, Failed> {
     for warning in policy.warnings() {
         tracing::warn!("{warning}");
     }
+    if policy.journal.postgres.is_some() {
+        tracing::warn!("`journal.postgres` is for `up`: a wrap keeps a journal of its own");
+    }
     let slot = slots::take(&slots::state()?, &wanted.server, &policy).await?;
     let policy = Arc::new(policy);
     tracing::info!(journal = %slot.place.display(), upstream = %name, "guarding one server over stdio");

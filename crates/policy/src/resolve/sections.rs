@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use crate::defaults;
-use crate::policy::{Admin, Durability, Keep, Limits, Policy, Principal, Spans};
+use crate::policy::{Admin, Database, Durability, Keep, Limits, Loss, Policy, Principal, Spans};
 use crate::problem::Place;
 use crate::raw::{self, At};
 use alloc::format;
@@ -144,6 +144,7 @@ impl Resolver<'_> {
             Some(raw::Durability::ProcessCrashOnly) => Durability::ProcessCrashOnly,
             Some(raw::Durability::Full) | None => Durability::Full,
         };
+        policy.journal.postgres = self.database(policy, &raw);
         let mut keep = Keep::default();
         let longest = policy.entries.iter().filter_map(|entry| entry.key.as_ref()?.1).max().unwrap_or_default();
         if let Some(raw) = raw.keep {
@@ -161,6 +162,41 @@ impl Resolver<'_> {
         }
         keep.tombstones = keep.tombstones.max(longest).max(keep.bodies);
         policy.journal.keep = keep;
+    }
+
+    //= G3
+    fn database(&mut self, policy: &Policy, raw: &raw::Journal) -> Option<Database> {
+        let Some(text) = &raw.postgres else {
+            let spans = [(&raw.lease, "lease"), (&raw.pause_max, "pause_max")];
+            for (span, key) in spans {
+                if let Some(span) = span {
+                    self.error(span.0.place, format!("`{key}` means nothing without `postgres`"));
+                }
+            }
+            return None;
+        };
+        let url = self.secret(text);
+        let lease = raw.lease.as_ref().map_or(defaults::LEASE, |span| self.positive(span));
+        let pause_max = raw.pause_max.as_ref().map_or(defaults::PAUSE_MAX, |span| self.span(span));
+        if policy.journal.durability == Durability::ProcessCrashOnly {
+            self.error(text.place, "`durability` is the database's own: see `accept_loss`");
+        }
+        let least = lease + pause_max;
+        let rules = policy.entries.iter().map(|entry| entry.spans.quiescence);
+        let upstreams = policy.upstreams.iter().map(|upstream| upstream.spans.quiescence);
+        let otherwise = policy.spans.quiescence.unwrap_or(defaults::QUIESCENCE);
+        let shortest = rules.chain(upstreams).flatten().min().map_or(otherwise, |one| one.min(otherwise));
+        if shortest < least {
+            let problem = self.error(text.place, "a quiescence is shorter than `lease` and `pause_max` together");
+            let why = "a gateway that was taken for dead may still send for so long";
+            problem.hint = Some(format!("{why}: {} s are needed, {} s are set", least.as_secs(), shortest.as_secs()));
+        }
+        let accept_loss = raw.accept_loss.iter().flatten().map(|loss| match loss {
+            raw::Loss::Fsync => Loss::Fsync,
+            raw::Loss::SynchronousCommit => Loss::SynchronousCommit,
+            raw::Loss::FullPageWrites => Loss::FullPageWrites,
+        });
+        Some(Database { url, lease, pause_max, accept_loss: accept_loss.collect() })
     }
 
     pub(super) fn limits(&mut self, raw: Option<raw::Limits>) -> Limits {

@@ -727,3 +727,29 @@ tools:
     assert!(rules.worst().probe.as_ref().is_some_and(|plan| plan.needs_preimage));
     assert!(rules.worst().undo.as_ref().is_some_and(|undo| undo.needs_preimage() && undo.look().is_some()));
 }
+
+//= G3
+#[test]
+fn a_shared_journal_is_checked() {
+    let policy = good("journal: { postgres: \"postgres://h/${SHOP_TOKEN}\", accept_loss: [fsync] }\n");
+    let database = policy.journal.postgres.unwrap_or_else(|| std::panic!("there is a database"));
+    assert_eq!(database.url.expose(), "postgres://h/s3cret-shop-token-0123456789");
+    assert_eq!(std::format!("{database:?}").matches("s3cret").count(), 0);
+    assert_eq!((database.lease.as_secs(), database.pause_max.as_secs()), (15, 60));
+    assert_eq!(database.accept_loss, [crate::Loss::Fsync]);
+    let wrong = |text: &str, what: &str| {
+        let found = bad(text);
+        assert!(found.contains(what), "{found}");
+    };
+    wrong("journal: { lease: 5s }\n", "`lease` means nothing without `postgres`");
+    let url = "postgres: \"postgres://h/d\"";
+    let crash_only = std::format!("journal: {{ {url}, durability: process_crash_only }}\n");
+    wrong(&crash_only, "`durability` is the database's own");
+    wrong(&std::format!("journal: {{ {url}, lease: 0s }}\n"), "this must be longer than zero");
+    let hasty = "tools:\n  - match: shop.x\n    effect: write\n    quiescence: 30s\n";
+    wrong(
+        &std::format!("journal: {{ {url} }}\n{hasty}"),
+        "a quiescence is shorter than `lease` and `pause_max` together",
+    );
+    wrong(&std::format!("journal: {{ {url}, lease: 90s }}\n"), "150 s are needed, 120 s are set");
+}
