@@ -22,6 +22,7 @@ pub struct Gateway {
     directory: TempDir,
     address: String,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     child: Option<Child>,
     log: Log,
 }
@@ -80,6 +81,7 @@ impl Gateway {
             directory,
             address,
             environment: setup.environment,
+            arguments: Vec::new(),
             child: None,
             log: Log::default(),
         };
@@ -116,13 +118,18 @@ impl Gateway {
         self.wait_ready().await
     }
 
+    /// What its next starts get besides `--config`.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
     /// Starts it without waiting, with more environment, such as failpoints.
     ///
     /// # Errors
     /// The process does not start.
     pub fn spawn(&mut self, environment: &[(&str, &str)]) -> Result<()> {
         let mut command = Command::new(&self.binary);
-        command.args(["up", "--config"]).arg(self.policy()).current_dir(self.directory.path());
+        command.args(["up", "--config"]).arg(self.policy()).args(&self.arguments).current_dir(self.directory.path());
         for (name, value) in &self.environment {
             command.env(name, value);
         }
@@ -202,6 +209,15 @@ impl Gateway {
     pub fn terminate(&self) -> Result<()> {
         let process = self.process().and_then(|id| Pid::from_raw(id.cast_signed())).context("it does not run")?;
         Ok(kill_process(process, Signal::TERM)?)
+    }
+
+    /// Any signal: to stop it, and to let it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self.process().and_then(|id| Pid::from_raw(id.cast_signed())).context("it does not run")?;
+        Ok(kill_process(process, signal)?)
     }
 
     /// Waits for the end after `terminate` or a failpoint.

@@ -9,6 +9,7 @@ mod audit;
 mod crew;
 mod long;
 mod records;
+mod shared;
 mod table;
 
 use crate::gateway::{Gateway, Setup};
@@ -24,6 +25,7 @@ pub use account::{Account, Broken, Line, Promise};
 pub use crew::Belief;
 pub use long::{Course, Long};
 pub use records::Settled;
+pub use shared::Shared;
 pub use table::render;
 
 /// How the gateway reaches the ledger.

@@ -6,6 +6,7 @@ pub mod foreign;
 pub mod gateway;
 pub mod kills;
 pub mod page;
+pub mod replicas;
 pub mod rogue;
 pub mod server;
 

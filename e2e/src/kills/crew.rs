@@ -47,10 +47,15 @@ const REST: Duration = Duration::from_millis(10);
 
 impl Crew {
     pub fn hire(url: Arc<str>, count: usize, seed: u64) -> Self {
+        Self::hire_at(vec![url], count, seed)
+    }
+
+    /// Spread over several gateways; each stays at its own.
+    pub fn hire_at(urls: Vec<Arc<str>>, count: usize, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let agents = (0..count)
             .map(|number| {
-                let (url, stop) = (Arc::clone(&url), Arc::clone(&stop));
+                let (url, stop) = (Arc::clone(&urls[number % urls.len()]), Arc::clone(&stop));
                 tokio::spawn(async move { work(&url, number, seed, &stop).await })
             })
             .collect();

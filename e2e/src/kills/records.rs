@@ -56,7 +56,10 @@ const STEPS_MAX: usize = 10_000_000;
 
 /// All mutations by the intent in their arguments, each intent's oldest first.
 pub(super) fn read(journal: &Path) -> Result<BTreeMap<String, Vec<Recorded>>> {
-    let journal = Sqlite::open_readonly(journal).context("open the journal at rest")?;
+    read_from(&*Sqlite::open_readonly(journal).context("open the journal at rest")?)
+}
+
+pub(super) fn read_from(journal: &dyn Journal) -> Result<BTreeMap<String, Vec<Recorded>>> {
     let filter = Filter { limit: STEPS_MAX, ..Filter::default() };
     let mut steps: BTreeMap<String, Vec<Recorded>> = BTreeMap::new();
     let mut rows = journal.steps(&filter)?;

@@ -1,11 +1,14 @@
 //! `kill -9`, at random on the release binary and at named points on a build that differs only by `failpoints`.
 
 use anyhow::Result;
-use e2e::kills::{Account, Belief, Campaign, POINTS, Upstream};
+use e2e::kills::{Account, Belief, Campaign, POINTS, Shared, Upstream};
 use std::path::Path;
+use testkit::postgres::Cluster;
 
 /// Kills at random, per upstream.
 const RANDOM: usize = 150;
+/// Kills of one or both of two gateways over one database.
+const RANDOM_SHARED: usize = 50;
 /// Kills that are followed by kills of the next starts, and kills as soon as an effect took place, per upstream.
 const STARTS: usize = 12;
 /// Attempts to end the process at each named point, per upstream.
@@ -102,4 +105,23 @@ async fn killed_in_its_starts_and_right_after_effects_of_an_http_server_it_has_n
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_its_starts_and_right_after_effects_of_a_child_process_it_has_no_effect_twice() -> Result<()> {
     in_starts_and_after_effects(Upstream::Stdio, 16).await
+}
+
+//= G1
+//= G3
+//= G4
+#[tokio::test(flavor = "multi_thread")]
+async fn two_gateways_over_one_database_killed_at_random_have_no_effect_twice_and_forget_nothing_they_told()
+-> Result<()> {
+    let Some(binary) = e2e::binary()? else { return Ok(()) };
+    let Some(cluster) = tokio::task::spawn_blocking(|| Cluster::start(&[])).await?? else {
+        return e2e::skip("there is no Postgres: Debian's package `postgresql` has it");
+    };
+    let seed = 17;
+    let mut campaign = Shared::begin(&binary, program(), cluster, seed).await?;
+    campaign.kill_at_random(RANDOM_SHARED).await?;
+    let account = campaign.end().await?;
+    assert_eq!(account.killed(), RANDOM_SHARED);
+    hold(&account, seed);
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod effects;
 mod gateway;
 mod hostile;
 mod kills;
+mod replicas;
 mod rogue;
 mod servers;
 mod tls;
