@@ -120,7 +120,7 @@ impl Engine {
     /// A compensation ends before anything was sent; that is written down like any outcome, because a later rollback
     /// goes by what the journal has.
     fn not_undone(&mut self, now: Instant, id: StepId, outcome: Outcome, code: Code, why: String) {
-        let epoch = self.config.epoch;
+        let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.why = why;
         live.status.told = Some(code);
