@@ -175,7 +175,7 @@ impl Campaign {
     ///
     /// Whether a point is passed soon is chance: a probe, say, needs a call that the kill before it cut in two. So each
     /// attempt lets the agents work first, and attempts go on until the first hit, at most
-    /// for [`POINT_PATIENCE`].
+    /// for `POINT_PATIENCE`.
     ///
     /// # Errors
     /// The gateway does not come back.
