@@ -2,6 +2,7 @@
 
 use crate::Engine;
 use crate::Ticketed;
+use crate::attempt::evidence::AMBIGUOUS;
 use crate::call::Caller;
 use crate::input::{Call, Continues, NotDurable, Undoes};
 use crate::output::{self, Output, Purpose, Report, Stop};
@@ -12,7 +13,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-use vocab::{Bytes, CallId, Cause, Code, EventKind, EvidenceClass, Executed, Instant, Outcome, Record, State, StepId};
+use vocab::planted::{self, Planted};
+use vocab::{
+    Bytes, CallId, Cause, Code, Effect, EventKind, EvidenceClass, Executed, Instant, Outcome, Record, State, StepId,
+};
 
 /// A call that may run: as what, and under which conditions.
 pub(crate) struct Admitted {
@@ -214,6 +218,9 @@ impl Engine {
         if let Some(live) = self.table.get_mut(id) {
             live.ticket = Some(ticket);
         }
+        if planted::is(Planted::DispatchBeforeIntent) {
+            self.send(now, id);
+        }
     }
 
     /// Steps of equal content whose effects an inferred read could take for one another.
@@ -255,8 +262,14 @@ impl Engine {
         if !matches!(live.phase, Phase::Claiming) {
             return;
         }
+        // Something later was admitted while the right to this copy was on its way to the disk.
+        let is_copy = live.intent.effect == Effect::Idempotent && live.attempts() > 1 && live.maybe;
+        if is_copy && !self.may_resend(now, live, AMBIGUOUS) {
+            let why = "a later call on the same target went first";
+            return self.stop_unsent(now, id, Code::OutcomeUnknown, Cause::Unknown, why);
+        }
         let waits = |call: &CallId| self.calls.get(call).is_some_and(|caller| caller.deadline > now);
-        if live.waiters.iter().any(waits) {
+        if live.waiters.iter().any(waits) || planted::is(Planted::IntentResumed) {
             return self.send(now, id);
         }
         let (code, cause, why) = if live.waiters.is_empty() {

@@ -11,6 +11,7 @@ use alloc::string::String;
 use alloc::vec;
 use core::time::Duration;
 use evidence::{AMBIGUOUS, Evidence, classify};
+use vocab::planted::{self, Planted};
 use vocab::{
     Bytes, Cause, Code, Effect, EventKind, EvidenceClass, Failure, FailureKind, Instant, Outcome, Record, State, StepId,
 };
@@ -27,7 +28,10 @@ impl Engine {
         live.status.first_sent_at.get_or_insert(now);
         live.status.last_sent_at = Some(now);
         let (attempt, through) = (live.status.attempt, live.link);
-        let upstream_key = live.intent.upstream_key.clone();
+        let mut upstream_key = live.intent.upstream_key.clone();
+        if planted::is(Planted::AttemptInUpstreamKey) {
+            upstream_key = upstream_key.map(|key| alloc::format!("{key}-{attempt}").into());
+        }
         let span = match live.intent.effect {
             Effect::Read | Effect::Idempotent => live.rules.attempt_timeout.min(live.deadline.since(now)),
             // A shorter time would only make more unknowns.
@@ -190,6 +194,10 @@ impl Engine {
         live.why = String::from("no answer in time");
         live.last = Some(AMBIGUOUS);
         let is_mutation = live.is_mutation();
+        if planted::is(Planted::ResendAfterTimeout) && is_mutation {
+            self.give_up_stream(now, id);
+            return self.back_off(id, AMBIGUOUS, now + Duration::from_millis(1));
+        }
         let Some(live) = self.table.get(id) else { return };
         match self.next_attempt(now, live, AMBIGUOUS, None) {
             Some(at) => {

@@ -12,8 +12,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 use primitives::backoff;
+use vocab::planted::{self, Planted};
 use vocab::{
-    CallId, Cause, EventKind, EvidenceClass, Executed, Instant, Outcome, ReadNote, Record, StepId, Unverified,
+    CallId, Cause, Effect, EventKind, EvidenceClass, Executed, Instant, Outcome, ReadNote, Record, StepId, Unverified,
     Verification,
 };
 
@@ -53,6 +54,9 @@ impl Engine {
         let event = Self::evidence(id, now, EventKind::Closed, live.status.attempt, Some(class), &detail);
         let told = self.told_to_change(now, id);
         self.save_outcome(id, Some(event), told);
+        if planted::is(Planted::ReleaseBeforeOutcome) {
+            self.settle(now, id);
+        }
     }
 
     /// Of a read only that it was made is kept, and that rides along with a later commit.
@@ -179,7 +183,10 @@ impl Engine {
     pub(crate) fn settle(&mut self, now: Instant, id: StepId) {
         self.table.enter(id, Phase::Settled);
         let Some(live) = self.table.get_mut(id) else { return };
-        let waiters = core::mem::take(&mut live.waiters);
+        let mut waiters = core::mem::take(&mut live.waiters);
+        if planted::is(Planted::OrderByAddress) && (core::ptr::from_ref(live).addr() >> 6) % 2 == 1 {
+            waiters.reverse();
+        }
         let (intent, is_mutation) = (live.intent.clone(), live.is_mutation());
         // The journal tells one who comes back from none; that there are several more is known here alone.
         let counts = live.owed > 1 && live.status.outcome.is_some_and(|outcome| outcome.executed() != Executed::No);
@@ -197,12 +204,44 @@ impl Engine {
             self.drop_step(id);
             return;
         }
-        let freed = self.lanes.leave(&intent);
+        let freed = if self.holds_lane(now, id) { Vec::new() } else { self.lanes.leave(&intent) };
         for call in deferred {
             self.decide_deferred(now, call);
         }
         for next in freed {
             self.try_admit(now, next);
+        }
+        self.try_forget(id);
+    }
+
+    /// Of an absolute write that was sent more than once, a copy that nobody waits for may land late: until none can,
+    /// what comes after it on its lane would be undone by it.
+    //= G1
+    fn holds_lane(&mut self, now: Instant, id: StepId) -> bool {
+        let Some(live) = self.table.get(id) else { return false };
+        let has_copies = live.intent.effect == Effect::Idempotent && live.attempts() > 1 && live.maybe;
+        let quiescence = if live.rules.local && live.group_dead { Duration::ZERO } else { live.rules.quiescence };
+        let quiet_at = live.status.last_sent_at.max(live.sent_before).unwrap_or(Instant::ZERO) + quiescence;
+        if !has_copies || live.intent.lane.is_none() || live.lane_held || quiet_at <= now {
+            return false;
+        }
+        if let Some(live) = self.table.get_mut(id) {
+            live.lane_held = true;
+            live.holds += 1;
+        }
+        self.set_step_timer(id, Some(quiet_at));
+        true
+    }
+
+    /// What is settled has had its time: nothing of it can land any more, or nobody asked for it.
+    pub(crate) fn settled_due(&mut self, now: Instant, id: StepId) {
+        if let Some(live) = self.table.get_mut(id).filter(|live| live.lane_held) {
+            live.lane_held = false;
+            live.holds -= 1;
+            let intent = live.intent.clone();
+            for next in self.lanes.leave(&intent) {
+                self.try_admit(now, next);
+            }
         }
         self.try_forget(id);
     }

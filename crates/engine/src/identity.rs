@@ -14,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
+use vocab::planted::{self, Planted};
 use vocab::{CallId, Code, Event, EventKind, Instant, KeySource, Outcome, Record, State, StepId, StepRow};
 
 /// For a call that is decided without a look-up: all that has arrived had arrived before it.
@@ -133,10 +134,11 @@ impl Engine {
 
     /// Decides what a mutation's call is: an old step, the old step of another key, or a new one.
     pub(crate) fn decide(&mut self, now: Instant, call: Box<Call>, asked: u64, recalled: Recalled) {
+        let unseen = planted::is(Planted::CheckThenInsert) && asked != NOW && recalled.by_key.is_none();
         if let Some(row) = recalled.by_key {
             self.remember(now, row, &call);
         }
-        match self.table.by_key(&call.key) {
+        match self.table.by_key(&call.key).filter(|_| !unseen) {
             Some(step) => self.same_key(now, Admitted::new(call, asked), step, recalled.by_content),
             None => self.other_key(now, Admitted::new(call, asked), recalled.by_content),
         }
@@ -175,7 +177,7 @@ impl Engine {
     fn same_key(&mut self, now: Instant, admitted: Admitted, id: StepId, twin: Option<StepRow>) {
         let call = &admitted.call;
         let Some(live) = self.table.get(id) else { return };
-        if live.intent.fingerprint != call.fingerprint {
+        if live.intent.fingerprint != call.fingerprint && !planted::is(Planted::ReplayIgnoresFingerprint) {
             if call.continues != Continues::Nothing && live.is_void() {
                 // Nothing continued that state yet: other input may.
                 let generation = live.intent.generation + 1;
@@ -194,16 +196,20 @@ impl Engine {
             Phase::Settled if live.is_continued() && live.result.is_some() => self.replay_pending(call, id),
             Phase::Settled => match live.status.outcome {
                 // It has had no effect; whether another step had it meanwhile is asked as for any call.
-                Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired && call.needs_preimage() => {
+                Some(Outcome::NotExecuted | Outcome::Refused)
+                    if !live.expired && call.needs_preimage() && !planted::is(Planted::NotExecutedIsFinal) =>
+                {
                     let generation = live.intent.generation + 1;
                     self.other_key(now, Admitted { generation, ..admitted }, twin);
                 }
-                Some(Outcome::NotExecuted | Outcome::Refused) if !live.expired => {
+                Some(Outcome::NotExecuted | Outcome::Refused)
+                    if !live.expired && !planted::is(Planted::NotExecutedIsFinal) =>
+                {
                     self.other_key(now, Admitted { reopens: Some(id), ..admitted }, twin);
                 }
                 _ => self.replay(now, call, id, None, EventKind::Replayed),
             },
-            Phase::AwaitingInput | Phase::RemoteTask if live.ticket.is_none() => {
+            Phase::AwaitingInput | Phase::RemoteTask if live.ticket.is_none() && live.unsaved == 0 => {
                 self.replay_pending(call, id);
             }
             // It ends without having run because its own caller left, which says nothing about this one.

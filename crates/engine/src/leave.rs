@@ -5,6 +5,7 @@ use crate::input::Left;
 use crate::output::Output;
 use crate::step::Phase;
 use policy::OnDisconnect;
+use vocab::planted::{self, Planted};
 use vocab::{
     CallId, Cause, Code, Delivered, EventKind, EvidenceClass, Executed, Instant, Outcome, Record, StepId, Unverified,
 };
@@ -35,6 +36,10 @@ impl Engine {
             return;
         }
         let cancels = how == Left::Cancelled || live.rules.on_disconnect == OnDisconnect::Cancel;
+        if planted::is(Planted::DetachClosesStream) && live.is_mutation() && matches!(live.phase, Phase::Sent) {
+            self.give_up_stream(now, id);
+            return self.become_unknown(now, id, EvidenceClass::Ambiguous);
+        }
         match live.phase {
             Phase::InLane | Phase::Preimage => self.withdraw(now, id),
             Phase::Sent | Phase::Backoff if !live.is_mutation() => self.end_read(now, id, Cause::Cancelled),

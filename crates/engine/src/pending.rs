@@ -1,6 +1,7 @@
 //! Steps that wait for somebody else: the upstream asked for input, or made a task of its own.
 
 use crate::attempt::evidence::is_ambiguous;
+use crate::close::SAVE_AGAIN_MAX;
 use crate::input::{Call, NotDurable, TaskEnd};
 use crate::output::{Output, Reply, Report};
 use crate::step::{self, Live, Phase};
@@ -111,6 +112,7 @@ impl Engine {
     pub(crate) fn pending_durable(&mut self, now: Instant, id: StepId) {
         let Some(live) = self.table.get_mut(id) else { return };
         live.ticket = None;
+        live.unsaved = 0;
         let end = live.task_end.take();
         self.release_pending(now, id);
         if let Some(end) = end {
@@ -129,12 +131,25 @@ impl Engine {
         live.why = "the upstream's answer could not be written to the journal".into();
         let (status, result) = (live.status.clone(), live.result.clone());
         let (waiters, end) = (live.waiters.clone(), live.task_end.take());
+        live.unsaved += 1;
         self.note(vec![Record::Update { step: id, epoch, status, result }]);
+        self.set_save_timer(id, Some(now + SAVE_AGAIN_MAX));
         for call in waiters {
             self.tell_unknown(now, call);
         }
         if let Some(end) = end {
             self.end_task(now, id, end);
+        }
+    }
+
+    /// It is told again only once the journal has it.
+    pub(crate) fn save_pending_again(&mut self, id: StepId) {
+        let epoch = self.config.epoch;
+        let Some(live) = self.table.get(id).filter(|live| live.ticket.is_none() && live.unsaved > 0) else { return };
+        let (status, result) = (live.status.clone(), live.result.clone());
+        let ticket = self.commit(vec![Record::Update { step: id, epoch, status, result }], Ticketed::Pending(id));
+        if let Some(live) = self.table.get_mut(id) {
+            live.ticket = Some(ticket);
         }
     }
 
@@ -204,6 +219,8 @@ impl Engine {
                 self.reported(now, id);
             }
             TaskEnd::Failed(_) | TaskEnd::Vanished if is_open => {
+                // Until now the upstream worked on it, and it may go on for as long as on any request.
+                live.status.last_sent_at = Some(now);
                 live.why = "task_vanished: the upstream's task ended without an outcome".into();
                 self.become_unknown(now, id, EvidenceClass::Ambiguous);
             }
@@ -218,6 +235,9 @@ impl Engine {
             live.result = None;
             live.status.told = Some(Code::Cancelled);
             return self.conclude(now, id, Outcome::NotExecuted, Cause::Cancelled, EvidenceClass::Attested);
+        }
+        if matches!(live.phase, Phase::RemoteTask) {
+            live.status.last_sent_at = Some(now);
         }
         live.why = match live.phase {
             Phase::AwaitingInput => "the upstream asked for input, and none came".into(),

@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 use policy::ToolRules;
+use vocab::planted::{self, Planted};
 use vocab::{Cause, Code, Effect, EventKind, EvidenceClass, Instant, Outcome, Record, State, StepId, StepRow};
 
 /// How long a closed step that was asked for stays in memory.
@@ -64,6 +65,7 @@ impl Engine {
         live.maybe = state > State::Intent && state != State::AwaitingInput;
         live.sent_before = live.maybe.then_some(now);
         live.compensates = live.intent.undo.as_ref().and_then(|stored| policy::undo::compensates(stored));
+        let has_ended = live.status.outcome.is_some();
         let intent = live.intent.clone();
         self.table.insert(live);
         if state != State::AwaitingInput && state != State::Intent {
@@ -75,6 +77,8 @@ impl Engine {
             State::Held | State::Intent => self.never_sent(now, id),
             State::Dispatched => self.sent_before(now, id),
             State::AwaitingInput => self.waits_on(id, Phase::AwaitingInput, now + INPUT_MAX),
+            // Its end was seen, and the world was still being read.
+            State::RemoteTask if has_ended => self.sent_before(now, id),
             State::RemoteTask => self.waits_on(id, Phase::RemoteTask, now + TASK_MAX),
             State::Resolving => self.unknown_before(now, id),
             State::NeedsHuman => self.needed_human(id),
@@ -84,6 +88,9 @@ impl Engine {
 
     /// An intent without a dispatch proves that nothing was sent.
     fn never_sent(&mut self, now: Instant, id: StepId) {
+        if planted::is(Planted::IntentResumed) {
+            return self.claim(now, id);
+        }
         self.stop_unsent(now, id, Code::Cancelled, Cause::Cancelled, "the gateway restarted before it was sent");
     }
 
@@ -103,7 +110,8 @@ impl Engine {
             Effect::Keyed => live.intent.upstream_key.is_some(),
             // On a declared lane nothing can have been admitted after it while it was out.
             Effect::Idempotent => live.intent.lane.is_some(),
-            Effect::Read | Effect::Write | Effect::Destructive => false,
+            Effect::Write => planted::is(Planted::RestartResendsWrites),
+            Effect::Read | Effect::Destructive => false,
         };
         self.become_unknown(now, id, EvidenceClass::Ambiguous);
     }

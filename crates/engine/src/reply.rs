@@ -7,6 +7,7 @@ use crate::step::{Live, Phase};
 use crate::timer::Timer;
 use alloc::format;
 use alloc::string::String;
+use vocab::planted::{self, Planted};
 use vocab::{CallId, Code, EventKind, Executed, Instant, Outcome, Record, StepId, Verification};
 
 /// How an answer is given.
@@ -119,6 +120,11 @@ impl Engine {
 
     /// Tells the outcome of a closed step, and keeps the step until it is known whether that arrived.
     pub(crate) fn answer_closed(&mut self, now: Instant, call: CallId, id: StepId, manner: Manner) {
+        if planted::is(Planted::DeliveredBeforeFlush)
+            && let Some(live) = self.table.get_mut(id)
+        {
+            live.status.delivered = vocab::Delivered::Seen;
+        }
         let Some(live) = self.table.get(id) else { return };
         let is_mutation = live.is_mutation();
         let reply = of(live, manner);

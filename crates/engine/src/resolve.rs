@@ -16,6 +16,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 use policy::{Consistency, Judgement, ReadPlan, Strength};
+use vocab::planted::{self, Planted};
 use vocab::{Cause, EventKind, EvidenceClass, Instant, Outcome, Record, State, StepId, Verification};
 
 /// Two probes asked for by hand lie at least this far apart.
@@ -91,13 +92,16 @@ impl Engine {
         let epoch = self.epoch_of(id);
         let Some(live) = self.table.get_mut(id) else { return };
         live.save_due = None;
+        if matches!(live.phase, Phase::AwaitingInput | Phase::RemoteTask) {
+            return self.save_pending_again(id);
+        }
         if live.is_unknown() {
             let status = live.status.clone();
             self.save_unknown(id, vec![Record::Update { step: id, epoch, status, result: None }]);
         }
     }
 
-    fn set_save_timer(&mut self, id: StepId, at: Option<Instant>) {
+    pub(crate) fn set_save_timer(&mut self, id: StepId, at: Option<Instant>) {
         if let Some(live) = self.table.get_mut(id) {
             let old = core::mem::replace(&mut live.save_due, at);
             self.swap_timer(old, at, Timer::Save(id));
@@ -214,6 +218,7 @@ impl Engine {
         let Some(live) = self.table.get_mut(id) else { return false };
         let is_quiet = quiet_at(live).is_some_and(|at| reading.since >= at);
         // A domain read can only be compared with what was there before.
+        let is_quiet = is_quiet || planted::is(Planted::AbsentWithoutQuiescence);
         if !is_quiet || (plan.strength == Strength::Inferred && live.intent.preimage.is_none()) {
             return false;
         }

@@ -132,6 +132,8 @@ pub(crate) struct Live {
     pub(crate) unknown_since: Option<Instant>,
     /// `unknown` is durable, so that it may be told.
     pub(crate) unknown_saved: bool,
+    /// Its lane waits until no copy of it can land any more.
+    pub(crate) lane_held: bool,
     /// Its task ended before its name was durable.
     pub(crate) task_end: Option<TaskEnd>,
 }
@@ -239,6 +241,7 @@ impl Live {
             group_dead: false,
             unknown_since: None,
             unknown_saved: false,
+            lane_held: false,
             task_end: None,
         }
     }

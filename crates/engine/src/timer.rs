@@ -99,7 +99,7 @@ impl Engine {
             Phase::Closing => self.save_again(now, id),
             Phase::Resolving(_) => self.probe(now, id),
             Phase::AwaitingInput | Phase::RemoteTask => self.pending_over(now, id),
-            Phase::Settled => self.try_forget(id),
+            Phase::Settled => self.settled_due(now, id),
             // A compensation that waited for what it takes back to be quiet.
             Phase::Preimage => self.claim_or_look(now, id),
             Phase::InLane | Phase::Claiming | Phase::Sent | Phase::NeedsHuman => {}

@@ -116,7 +116,8 @@ pub struct Start {
 #[derive(Clone, Debug)]
 pub struct Recall {
     pub key: Hash,
-    /// (scope, content, not before): the latest mutation of equal content, looked up where the key is unknown.
+    /// (scope, content, not before): the latest mutation of equal content that may have had an effect, looked up where
+    /// the key is unknown or its step did not run.
     pub content: Option<(Hash, Hash, Instant)>,
 }
 

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use vocab::planted::{self, Planted};
 use vocab::{Epoch, GuardKind, GuardRow, Instant, Lsn, Record, StepId, StepRow};
 
 const QUEUE_MAX: usize = 65_536;
@@ -26,6 +27,9 @@ pub enum Tail {
     Kept,
     /// Power loss in the middle: a prefix survives, its length drawn from the seed; the append after it is torn.
     Torn(u64),
+    /// Power loss: of the sectors of each unsynced append any subset survives, drawn from the seed. A log is read up to
+    /// its first damaged append, so that what lies behind one is lost with it.
+    Scattered(u64),
 }
 
 /// What is on the disk, to be put back later.
@@ -48,6 +52,8 @@ struct Inner {
     full: bool,
     failed: Option<Error>,
     closed: bool,
+    /// What is really on the disk, once a failed fsync was not minded.
+    shadow: Option<Store>,
 }
 
 type Append = (Vec<Record>, Option<Ticket>);
@@ -78,6 +84,7 @@ impl Crash {
             full: false,
             failed: None,
             closed: false,
+            shadow: None,
         };
         Arc::new(Self { start, inner: Mutex::new(inner), notify: OnceLock::new() })
     }
@@ -101,7 +108,10 @@ impl Crash {
         let mut inner = self.inner.lock();
         let written = std::mem::take(&mut inner.written);
         let count = written.len();
-        if std::mem::take(&mut inner.fail_next_sync) {
+        let fails = std::mem::take(&mut inner.fail_next_sync);
+        if fails && planted::is(Planted::FsyncErrorSwallowed) {
+            inner.shadow = Some(inner.durable.clone());
+        } else if fails {
             let error = Error::Poisoned("injected: fsync failed".to_owned());
             inner.failed = Some(error.clone());
             let queue = std::mem::take(&mut inner.queue);
@@ -111,6 +121,11 @@ impl Crash {
             drop(inner);
             self.tell(tickets.into_iter().map(|ticket| (ticket, Err(error.clone()))));
             return count;
+        }
+        if let Some(shadow) = inner.shadow.as_mut().filter(|_| !fails) {
+            for (records, _) in &written {
+                drop(shadow.apply(records));
+            }
         }
         let done: Vec<_> =
             written.into_iter().map(|(records, ticket)| (ticket, inner.durable.apply(&records))).collect();
@@ -154,12 +169,15 @@ impl Crash {
         let mut inner = self.inner.lock();
         inner.closed = true;
         inner.queue.clear();
-        let mut durable = inner.durable.clone();
+        // The pages are in the kernel's memory until the power goes.
+        let shadow = inner.shadow.take().filter(|_| tail != Tail::Kept);
+        let mut durable = shadow.unwrap_or_else(|| inner.durable.clone());
         let written = std::mem::take(&mut inner.written);
         let keep = match tail {
             Tail::Lost => 0,
             Tail::Kept => written.len(),
             Tail::Torn(seed) => pick(seed, written.len()),
+            Tail::Scattered(seed) => scattered(seed, &written),
         };
         for (records, _) in written.into_iter().take(keep) {
             // Refused appends left nothing on the disk either.
@@ -175,6 +193,15 @@ impl Crash {
         copy.gap_since = Some(copy.last_at());
         Image(copy)
     }
+}
+
+/// How many appends are whole from the beginning on when each of their sectors survives or not.
+fn scattered(seed: u64, written: &VecDeque<Append>) -> usize {
+    let survives = |(at, (records, _)): &(usize, &Append)| {
+        let sectors = 1 + records.len() * 2;
+        (0..sectors).all(|sector| pick(seed ^ ((*at as u64) << 32) ^ sector as u64, 7) > 0)
+    };
+    written.iter().enumerate().take_while(survives).count()
 }
 
 /// A number up to and including `max`, from a seed (splitmix64).

@@ -12,6 +12,7 @@ mod reads;
 mod replicas;
 mod retain;
 pub mod sqlite;
+mod twins;
 
 pub use api::{
     Backup, Durable, Error, Filter, Journal, Maintained, Notify, Recall, Recalled, Retention, RunSummary, Start,

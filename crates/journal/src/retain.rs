@@ -3,6 +3,7 @@
 use crate::Retention;
 use std::sync::Arc;
 use std::time::Duration;
+use vocab::planted::{self, Planted};
 use vocab::{Bytes, Hash, Instant, Outcome, State, StepIntent, StepRow};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -25,6 +26,10 @@ pub(crate) enum Fate {
 
 //= G6
 pub(crate) fn fate(row: &StepRow, now: Instant, keep: &Retention) -> Fate {
+    let unknown_since = row.status.first_sent_at.filter(|_| row.status.outcome == Some(Outcome::Unknown));
+    if planted::is(Planted::UnknownExpires) && unknown_since.is_some_and(|at| now.since(at) >= keep.bodies) {
+        return Fate::Drop;
+    }
     let known = !matches!(row.status.outcome, Some(Outcome::Unknown | Outcome::Diverged));
     let (State::Closed, true, Some(closed_at)) = (row.status.state, known, row.status.closed_at) else {
         return Fate::Keep;

@@ -6,6 +6,7 @@ use checks::{Kind, Limits, check_output, json};
 use engine::{Answer, AnswerKind};
 use policy::Policy;
 use std::ops::Range;
+use vocab::planted::{self, Planted};
 
 /// An answer, and where in it the state of an `input_required` lies.
 pub(crate) struct Judged {
@@ -20,6 +21,7 @@ pub(crate) struct Judged {
 //= G7
 pub(crate) fn judge(result: Bytes, tool: Option<&Tool>, limits: &Limits) -> Judged {
     let (kind, state) = match check_output(result.clone(), limits, tool.and_then(Tool::output)) {
+        Err(_) if planted::is(Planted::BadAnswerReleased) => (AnswerKind::Done, None),
         Err(finding) => (AnswerKind::Bad(finding.to_string()), None),
         Ok((_, view)) => match view.kind {
             Kind::InputRequired { state, .. } => (AnswerKind::InputRequired, Some(state.unwrap_or(0..0))),

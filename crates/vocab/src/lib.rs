@@ -12,6 +12,7 @@ mod effect;
 mod failure;
 mod id;
 mod outcome;
+pub mod planted;
 mod record;
 mod time;
 
@@ -22,6 +23,7 @@ pub use id::{CallId, Epoch, Hash, KeySource, Lsn, Name, RunId, StepId};
 pub use outcome::{
     Cause, Delivered, EvidenceClass, Executed, Outcome, RollbackStatus, State, Unverified, Verification,
 };
+pub use planted::Planted;
 pub use record::{Event, EventKind, GuardKind, GuardRow, ReadNote, Record, StepIntent, StepRow, StepStatus};
 pub use time::Instant;
 

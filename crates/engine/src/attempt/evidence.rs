@@ -2,6 +2,7 @@
 
 use crate::input::{Answer, AnswerKind, AttemptEnd};
 use policy::EvidenceRules;
+use vocab::planted::{self, Planted};
 use vocab::{Effect, EvidenceClass, FailureKind};
 
 /// What an attempt showed.
@@ -91,7 +92,7 @@ fn of_status(status: u16, rules: &EvidenceRules) -> Option<Evidence> {
         401 | 404 | 421 => Some(REFUSED_FOR_NOW),
         403 | 405 | 413 | 415 => Some(REFUSED),
         429 if rules.rate_limit_refused => Some(REFUSED_FOR_NOW),
-        503 if rules.sheds_first => Some(REFUSED_FOR_NOW),
+        503 if rules.sheds_first || planted::is(Planted::ServerErrorIsProof) => Some(REFUSED_FOR_NOW),
         _ => None,
     }
 }
@@ -99,7 +100,7 @@ fn of_status(status: u16, rules: &EvidenceRules) -> Option<Evidence> {
 fn of_rpc(code: i64, status: Option<u16>, effect: Effect, rules: &EvidenceRules) -> Evidence {
     match code {
         // The official TypeScript server runs the handler and then says so when the *result* is invalid.
-        -32602 if rules.invalid_params_refused => REFUSED,
+        -32602 if rules.invalid_params_refused || planted::is(Planted::InvalidParamsAreProof) => REFUSED,
         -32602 if effect == Effect::Read => REPORTED,
         -32602 | -32603 => AMBIGUOUS,
         _ => match status.and_then(|status| of_status(status, rules)) {

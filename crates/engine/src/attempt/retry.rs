@@ -6,6 +6,7 @@ use crate::input::Undoes;
 use crate::step::Live;
 use core::time::Duration;
 use primitives::{backoff, entropy};
+use vocab::planted::{self, Planted};
 use vocab::{Effect, EvidenceClass, Instant};
 
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -17,7 +18,7 @@ const WINDOW_MARGIN: Duration = Duration::from_secs(60);
 
 //= G1
 //= S-09
-pub(crate) const fn attempts_max(effect: Effect, evidence: Evidence) -> u32 {
+pub(crate) fn attempts_max(effect: Effect, evidence: Evidence) -> u32 {
     match (evidence.class, effect) {
         (EvidenceClass::Structural, Effect::Write | Effect::Destructive) => 2,
         (EvidenceClass::Attested, Effect::Write) if evidence.curable => 2,
@@ -29,6 +30,7 @@ pub(crate) const fn attempts_max(effect: Effect, evidence: Evidence) -> u32 {
         (EvidenceClass::Reported, Effect::Read) if evidence.curable => 3,
         (EvidenceClass::BadAnswer, Effect::Read) => 2,
         (EvidenceClass::BadAnswer, Effect::Keyed) => 5,
+        (EvidenceClass::BadAnswer, Effect::Write) if planted::is(Planted::ResendAfterBadAnswer) => 2,
         _ => 1,
     }
 }
@@ -72,9 +74,14 @@ impl Engine {
         match live.intent.effect {
             Effect::Read => true,
             // A delayed copy of `SET x=1` after `SET x=2` is a lost update.
+            Effect::Idempotent if planted::is(Planted::IdempotentResendOvertaken) => true,
             Effect::Idempotent => !self.lanes.is_overtaken(&live.intent, live.admission),
             Effect::Keyed => live.intent.upstream_key.is_some() && at < window_ends(live),
-            Effect::Write | Effect::Destructive => false,
+            Effect::Write | Effect::Destructive => {
+                planted::is(Planted::ResendAfterTimeout)
+                    || planted::is(Planted::RestartResendsWrites)
+                    || (planted::is(Planted::ResendAfterBadAnswer) && evidence.class == EvidenceClass::BadAnswer)
+            }
         }
     }
 }

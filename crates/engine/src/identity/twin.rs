@@ -99,7 +99,7 @@ impl Engine {
         };
         match live.phase {
             Phase::Settled => self.replay(now, &call, earlier, Some(notice), EventKind::Adopted),
-            Phase::RemoteTask if live.ticket.is_none() => self.replay_pending(&call, earlier),
+            Phase::RemoteTask if live.ticket.is_none() && live.unsaved == 0 => self.replay_pending(&call, earlier),
             _ => self.attach(now, call, earlier, Some(notice)),
         }
     }

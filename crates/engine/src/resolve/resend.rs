@@ -5,6 +5,7 @@ use crate::attempt::evidence::AMBIGUOUS;
 use crate::attempt::retry::attempts_max;
 use crate::input::Undoes;
 use crate::step::Live;
+use vocab::planted::{self, Planted};
 use vocab::{Effect, Instant, StepId};
 
 impl Engine {
@@ -67,7 +68,10 @@ impl Engine {
         live.deadline = caller.deadline.min(now + live.rules.step_timeout);
         live.link = live.waiters.last().copied().unwrap_or(live.link);
         let Some(live) = self.table.get(id) else { return };
-        let most = attempts_max(live.intent.effect, AMBIGUOUS);
+        let mut most = attempts_max(live.intent.effect, AMBIGUOUS);
+        if planted::is(Planted::RestartResendsWrites) {
+            most = most.max(2);
+        }
         if live.attempts() < most && now < live.deadline && self.may_resend(now, live, AMBIGUOUS) {
             self.claim_again(now, id);
         }

@@ -162,3 +162,36 @@ fn a_persons_permit_passes_an_unknown_of_the_same_lane() {
     assert_eq!(world.sent(again), 1);
     assert_eq!(world.row(again).intent.generation, 1);
 }
+
+//= G1
+#[test]
+fn a_lane_stays_closed_while_a_lost_copy_of_an_absolute_write_may_still_land() {
+    let mut world = World::new();
+    let first = world.ask(&Ask::of(exact(Effect::Idempotent)).args("[1]").lane("a"));
+    world.fail(FailureKind::Eof);
+    world.seconds(1);
+    assert_eq!(world.sent(first), 2);
+    world.done();
+    world.judge(Judgement::Applied);
+    assert_eq!(world.told(first), "result");
+    let second = world.ask(&Ask::of(exact(Effect::Idempotent)).args("[2]").lane("a"));
+    world.seconds(5);
+    assert_eq!(world.sent(second), 0, "the first copy may be on its way for ten seconds");
+    world.seconds(10);
+    assert_eq!(world.sent(second), 1);
+}
+
+//= G1
+#[test]
+fn a_copy_that_is_overtaken_while_it_is_written_down_is_not_sent() {
+    let mut world = World::new();
+    let first = world.ask(&Ask::effect(Effect::Idempotent).args("[1]"));
+    world.fail(FailureKind::Eof);
+    world.held = true;
+    world.seconds(1);
+    let later = world.ask(&Ask::effect(Effect::Idempotent).args("[2]").run(2));
+    world.held = false;
+    world.commit();
+    assert_eq!((world.sent(first), world.sent(later)), (1, 1));
+    assert_eq!(world.outcome(first), Some(vocab::Outcome::Unknown));
+}

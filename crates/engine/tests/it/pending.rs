@@ -128,3 +128,48 @@ fn a_task_that_cannot_be_written_down_is_not_told() {
     world.answer(AnswerKind::Task(Name::from("t1")));
     assert_eq!(world.told(call), "outcome_unknown unknown");
 }
+
+//= G3
+#[test]
+fn a_task_that_vanished_late_may_still_be_worked_on_and_is_not_believed_absent_at_once() {
+    let mut world = World::new();
+    let call = world.ask(&Ask::of(exact(Effect::Write)));
+    world.answer(AnswerKind::Task(Name::from("t1")));
+    world.seconds(60);
+    task_ends(&mut world, TaskEnd::Vanished);
+    world.judge(Judgement::Absent);
+    assert_eq!(world.outcome(call), Some(Outcome::Unknown), "its quiescence begins when it was last seen");
+    world.settle_probes(&Judgement::Absent, 15);
+    assert_eq!(world.outcome(call), Some(Outcome::Absent));
+}
+
+//= G3
+#[test]
+fn a_task_that_could_not_be_written_is_not_told_before_it_is() {
+    let mut world = World::new();
+    let ask = Ask::write().key("k");
+    world.ask(&ask);
+    world.full = true;
+    world.answer(AnswerKind::Task(Name::from("t1")));
+    let again = world.ask(&ask);
+    assert_ne!(world.told(again), "replayed", "a crash would forget it");
+    world.full = false;
+    world.seconds(40);
+    let third = world.ask(&ask);
+    assert_eq!(world.told(third), "replayed");
+    assert_eq!(world.row(1).status.state, State::RemoteTask);
+    assert_eq!(world.sends.len(), 1);
+}
+
+//= S-25
+#[test]
+fn a_task_whose_end_was_seen_is_read_back_after_a_restart_and_not_waited_for() {
+    let mut world = World::new();
+    let call = world.ask(&Ask::of(exact(Effect::Write)));
+    world.answer(AnswerKind::Task(Name::from("t1")));
+    task_ends(&mut world, TaskEnd::Completed(Bytes::from_static(b"{\"content\":[]}")));
+    world.crash();
+    world.judge(Judgement::Applied);
+    assert_eq!(world.outcome(call), Some(Outcome::Succeeded));
+    assert_eq!(world.row(call).status.state, State::Closed);
+}

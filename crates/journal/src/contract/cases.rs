@@ -22,6 +22,8 @@ all![
     a_newer_epoch_takes_a_row_over,
     recall_finds_the_highest_generation,
     recall_by_content_stays_in_scope_and_time,
+    what_had_no_effect_hides_no_twin_that_may_have_had_one,
+    a_key_whose_step_did_not_run_leaves_equal_content_to_be_asked,
     reads_and_expired_steps_are_no_twins,
     bodies_expire_and_the_tombstone_still_blocks,
     a_tombstone_goes_after_its_time,
@@ -222,6 +224,50 @@ fn recall_by_content_stays_in_scope_and_time(subject: &mut dyn Subject) {
     let found = rig.journal.recall(&query).expect("readable");
     assert_eq!(found.by_key.map(|row| row.intent.step), Some(id(1)));
     assert!(found.by_content.is_none(), "a key that is known decides alone");
+}
+
+/// Three calls of equal content in one scope, oldest first.
+fn twins(rig: &mut Rig<'_>) {
+    let epoch = epoch(rig);
+    for number in 1..=3 {
+        let mut next = intent(number);
+        (next.content, next.scope) = (hash(3, 0), hash(4, 1));
+        rig.put(begin(next, epoch)).expect("a fresh key");
+    }
+}
+
+fn twin_of(rig: &Rig<'_>, key: vocab::Hash) -> Option<vocab::StepId> {
+    let content = Some((hash(4, 1), hash(3, 0), Instant::ZERO));
+    rig.journal.recall(&Recall { key, content }).expect("readable").by_content.map(|row| row.intent.step)
+}
+
+//= S-23
+fn what_had_no_effect_hides_no_twin_that_may_have_had_one(subject: &mut dyn Subject) {
+    let mut rig = Rig::open(subject);
+    let epoch = epoch(&rig);
+    twins(&mut rig);
+    assert_eq!(twin_of(&rig, NONE.key), Some(id(3)));
+    for (number, outcome) in [(3, Outcome::NotExecuted), (2, Outcome::Absent)] {
+        rig.put(vec![update(number, epoch, closed(at(20), outcome))]).expect("our own row");
+        assert_eq!(twin_of(&rig, NONE.key), Some(id(number - 1)), "{outcome}");
+    }
+    rig.put(vec![update(1, epoch, closed(at(20), Outcome::Refused))]).expect("our own row");
+    assert_eq!(twin_of(&rig, NONE.key), None);
+    let again = StepStatus { run_again: true, ..closed(at(20), Outcome::Absent) };
+    rig.put(vec![update(2, epoch, again)]).expect("our own row");
+    assert_eq!(twin_of(&rig, NONE.key), Some(id(2)), "a person allowed it to run again");
+}
+
+//= S-23
+fn a_key_whose_step_did_not_run_leaves_equal_content_to_be_asked(subject: &mut dyn Subject) {
+    let mut rig = Rig::open(subject);
+    let epoch = epoch(&rig);
+    twins(&mut rig);
+    assert_eq!(twin_of(&rig, hash(1, 3)), None, "it runs, and so its key decides alone");
+    rig.put(vec![update(3, epoch, closed(at(20), Outcome::NotExecuted))]).expect("our own row");
+    assert_eq!(twin_of(&rig, hash(1, 3)), Some(id(2)), "what ran under another key meanwhile");
+    rig.put(vec![update(3, epoch, closed(at(20), Outcome::Absent))]).expect("our own row");
+    assert_eq!(twin_of(&rig, hash(1, 3)), None, "it was sent, and what is known of that decides");
 }
 
 fn reads_and_expired_steps_are_no_twins(subject: &mut dyn Subject) {

@@ -2,10 +2,12 @@
 
 use crate::chain::{Tip, Walk};
 use crate::retain::{Fate, fate};
+use crate::twins;
 use crate::{Error, Filter, Maintained, Recall, Recalled, Retention, RunSummary, StoredEvent, Verified};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use vocab::planted::{self, Planted};
 use vocab::{
     Bytes, Epoch, Event, GuardKind, GuardRow, Hash, Instant, Lsn, Outcome, ReadNote, Record, RunId, State, StepId,
     StepRow, Verification,
@@ -134,7 +136,12 @@ impl Store {
             return Err(Error::Fenced);
         }
         let intent = &row.intent;
-        if self.by_key.contains_key(&(intent.key, intent.generation)) || self.by_id.contains_key(&intent.step) {
+        let holder = self.by_key.get(&(intent.key, intent.generation)).map(|at| self.steps[at].expired);
+        let holder = holder.filter(|expired| {
+            let ignores = *expired && planted::is(Planted::TombstoneIgnored);
+            !ignores && !planted::is(Planted::CheckThenInsert)
+        });
+        if holder.is_some() || self.by_id.contains_key(&intent.step) {
             return Err(Error::Conflict);
         }
         let at = self.next;
@@ -191,10 +198,12 @@ impl Store {
         let last =
             |range: &mut dyn DoubleEndedIterator<Item = u64>| range.next_back().map(|at| self.steps[&at].clone());
         let by_key = last(&mut self.by_key.range((query.key, 0)..=(query.key, u32::MAX)).map(|(_, at)| *at));
-        let content = query.content.filter(|_| by_key.is_none());
+        let by_key = by_key.filter(|row| !(row.expired && planted::is(Planted::TombstoneIgnored)));
+        let content = query.content.filter(|_| !by_key.as_ref().is_some_and(twins::decides));
         let by_content = content.and_then(|(scope, content, since)| {
             let range = (scope, content, since, 0)..=(scope, content, Instant::FAR, u64::MAX);
-            last(&mut self.by_content.range(range).map(|(.., at)| *at))
+            let counts = |at: &u64| twins::counts(&self.steps[at]);
+            last(&mut self.by_content.range(range).map(|(.., at)| *at).filter(counts))
         });
         Recalled { by_key, by_content }
     }

@@ -4,6 +4,7 @@ use super::entry::{self, Entry};
 use super::piece::{Piece, unpack};
 use super::recent::{Memory, Recent};
 use super::{log, recent};
+use crate::twins;
 use parking_lot::RwLock;
 use rusqlite::{Connection, Result};
 use vocab::{Hash, Instant, StepId, StepRow};
@@ -109,7 +110,7 @@ pub(super) fn by_content(
             continue;
         }
         let row = whole(db, &entry)?;
-        if row.intent.scope == scope && row.intent.content == content {
+        if row.intent.scope == scope && row.intent.content == content && twins::counts(&row) {
             return Ok(Some(row));
         }
     }

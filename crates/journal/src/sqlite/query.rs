@@ -5,6 +5,7 @@ use super::log;
 use super::lookup::{self, Known};
 use super::recent::{self, Memory};
 use crate::memory::store::{bare, matches, summary};
+use crate::twins;
 use crate::{Filter, Recall, Recalled, RunSummary, reads};
 use parking_lot::RwLock;
 use rusqlite::{Connection, Params, Result, params};
@@ -61,8 +62,7 @@ pub(super) fn scans(db: &Connection) -> Result<Vec<String>> {
 //= G5
 pub(super) fn recall(db: &Connection, known: &impl Known, query: &Recall) -> Result<Recalled> {
     let by_key = lookup::by_key(db, known, query.key)?;
-    // Whoever holds the key decides; what is the same besides is asked only when nobody does.
-    let by_content = match query.content.filter(|_| by_key.is_none()) {
+    let by_content = match query.content.filter(|_| !by_key.as_ref().is_some_and(twins::decides)) {
         Some(content) => lookup::by_content(db, known, content)?,
         None => None,
     };

@@ -5,6 +5,7 @@ use crate::api::{Continuation, Request};
 use crate::legs;
 use checks::identity::{self, Id, Owner};
 use engine::Continues;
+use vocab::planted::{self, Planted};
 use vocab::{Hash, KeySource, RunId, StepId};
 
 /// Longest id of a model's call that is taken for a name.
@@ -72,7 +73,7 @@ fn leg_of(
     let parent = with.legs.parent(&legs::state(owner, fingerprint, state), with.now);
     let said = identity::hash(&[b"leg1", state, &responses.0]);
     let by_input = leg.state.is_none() && parent.is_some() && source == KeySource::Fresh;
-    let told_apart = if by_input { responses } else { Hash::default() };
+    let told_apart = if by_input || planted::is(Planted::TwoLegsOnOneState) { responses } else { Hash::default() };
     let continues = match parent {
         Some(parent) => Continues::Step(parent.step),
         None if leg.state.is_some() => Continues::Unknown,
