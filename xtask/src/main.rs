@@ -6,6 +6,7 @@
 mod claims;
 mod gate;
 mod generated;
+mod proof;
 mod source;
 mod tidy;
 mod tree;
@@ -19,6 +20,8 @@ cargo xtask <command>
 
   check [stage..]   the whole gate, or some stages of it (see `cargo xtask check --list`)
   tidy              the rules that no compiler knows
+  proof [--quick | --nightly | --release]
+                    the simulator: its figures go to target/proof.json, those of the longer runs to docs/proof.md too
   generate          rewrite the checked-in files that the code generates
 ";
 
@@ -41,6 +44,7 @@ fn run(args: &[String]) -> Result<()> {
             findings.iter().for_each(|finding| say(finding));
             if findings.is_empty() { Ok(()) } else { bail!("call the tree tidy: {} findings", findings.len()) }
         }
+        Some((command, [mode])) if command == "proof" => proof::run(&root, mode.trim_start_matches('-')),
         Some((command, [])) if command == "generate" => generated::write(&root),
         _ => {
             say(HELP);

@@ -43,7 +43,8 @@ pub fn all(root: &Path) -> Result<Vec<String>> {
     }
     let members = layers::members(root)?;
     found.extend(layers::findings(&members).into_iter().map(|finding| format!("layers: {finding}")));
-    let (findings, notes) = claims::history(root);
+    let (mut findings, notes) = claims::history(root);
+    findings.extend(claims::not_yet_grown(root));
     notes.iter().for_each(|note| crate::say(note));
     found.extend(findings.into_iter().map(|finding| format!("claims are kept: {finding}")));
     Ok(found)

@@ -26,6 +26,24 @@ pub fn findings(tree: &Tree) -> Vec<String> {
     found
 }
 
+/// What the simulator does not do yet, which may only shrink too.
+const NOT_YET: &str = "crates/sim/not-yet.txt";
+
+/// Lines of that list that were not there in the last commit that changed it.
+pub fn not_yet_grown(root: &Path) -> Vec<String> {
+    let names = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+        lines.map(|line| line.split(" # ").next().unwrap_or(line).trim().to_owned()).collect()
+    };
+    let now = names(&std::fs::read_to_string(root.join(NOT_YET)).unwrap_or_default());
+    let before = git(root, &["log", "-n", "2", "--format=%H", "--", NOT_YET]).unwrap_or_default();
+    let earlier = before.lines().filter_map(|commit| git(root, &["show", &format!("{commit}:{NOT_YET}")]));
+    let earlier: Vec<_> = earlier.map(|text| names(&text)).filter(|names| !names.is_empty()).collect();
+    let grown = earlier.iter().flat_map(|then| now.difference(then));
+    let found: BTreeSet<String> = grown.map(|name| format!("{NOT_YET}: grew by {name}")).collect();
+    found.into_iter().collect()
+}
+
 /// Compares the list with the last commit, and the last commit that changed it with the one before. The notes say what
 /// could not be compared.
 pub fn history(root: &Path) -> (Vec<String>, Vec<String>) {
