@@ -4,10 +4,12 @@ use super::Shared;
 use super::connect::asked;
 use super::rows::{self, EVENT, bare, twin, whole};
 use crate::memory::store::{matches, summary};
+use crate::twins;
 use crate::{Error, Filter, Recall, Recalled, RunSummary, Seen, SeenBoth, StoredEvent, reads};
 use deadpool_postgres::Object;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use vocab::{
@@ -50,8 +52,13 @@ async fn one(link: &Object, rest: &str, values: &Values<'_>) -> Result<Option<St
 }
 
 const BY_KEY: &str = "WHERE key = $1 ORDER BY generation DESC LIMIT 1";
-const BY_CONTENT: &str =
-    "WHERE twin = $1 AND scope = $2 AND content = $3 AND created_at >= $4 ORDER BY created_at DESC LIMIT 1";
+static BY_CONTENT: LazyLock<String> = LazyLock::new(|| {
+    let void = twins::VOID.map(|outcome| outcome.number().to_string()).join(", ");
+    format!(
+        "WHERE twin = $1 AND scope = $2 AND content = $3 AND created_at >= $4 \
+         AND (outcome IS NULL OR outcome NOT IN ({void}) OR run_again) ORDER BY created_at DESC LIMIT 1"
+    )
+});
 const BY_ID: &str = "WHERE step_id = $1";
 
 async fn by_key(link: &Object, query: &Recall) -> Result<Option<StepRow>, Error> {
@@ -61,7 +68,7 @@ async fn by_key(link: &Object, query: &Recall) -> Result<Option<StepRow>, Error>
 async fn by_content(link: &Object, query: &Recall) -> Result<Option<StepRow>, Error> {
     let Some((scope, content, since)) = query.content else { return Ok(None) };
     let (scope_bytes, content_bytes) = (scope.0.to_vec(), content.0.to_vec());
-    one(link, BY_CONTENT, &[&twin(scope, content), &scope_bytes, &content_bytes, &rows::micros(since)]).await
+    one(link, &BY_CONTENT, &[&twin(scope, content), &scope_bytes, &content_bytes, &rows::micros(since)]).await
 }
 
 //= S-09
@@ -69,8 +76,7 @@ async fn by_content(link: &Object, query: &Recall) -> Result<Option<StepRow>, Er
 pub(super) async fn recall(shared: &Shared, query: &Recall) -> Result<Recalled, Error> {
     let link = shared.reader().await.map_err(read)?;
     let mut found = Recalled { by_key: by_key(&link, query).await?, by_content: None };
-    // Whoever holds the key decides; what is the same besides is asked only when nobody does.
-    if found.by_key.is_none() {
+    if !found.by_key.as_ref().is_some_and(twins::decides) {
         found.by_content = by_content(&link, query).await?;
     }
     Ok(found)
@@ -80,7 +86,7 @@ pub(super) async fn recall_seen(shared: &Shared, query: &Recall) -> Result<SeenB
     let link = shared.reader().await.map_err(read)?;
     let row = by_key(&link, query).await?;
     let by_key = seen(shared, &link, row).await?;
-    if by_key.is_some() {
+    if by_key.as_ref().is_some_and(|seen| twins::decides(&seen.row)) {
         return Ok(SeenBoth { by_key, by_content: None });
     }
     let row = by_content(&link, query).await?;
