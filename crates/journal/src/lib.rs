@@ -4,6 +4,7 @@ mod api;
 mod chain;
 pub mod contract;
 pub mod crash;
+mod gap;
 pub mod memory;
 mod migrate;
 mod packed;
@@ -19,6 +20,7 @@ pub use api::{
     StoredEvent, Ticket, Verified,
 };
 pub use crash::Crash;
+pub use gap::doubt;
 pub use memory::Memory;
 pub use migrate::{Migrated, migrate};
 pub use postgres::Postgres;

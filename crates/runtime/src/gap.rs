@@ -1,28 +1,13 @@
-//! A journal that was restored from an older copy proves nothing about what came after the copy: what it calls unsent
-//! may have been sent since.
+//! What a journal with a gap is still believed.
 
 use engine::{Input, Recalled};
 use journal::{Error, Start};
-use vocab::{CallId, Cause, Outcome, State, StepRow, Verification};
+use vocab::{CallId, StepRow};
 
-/// Turns what an earlier process wrote as *not executed* into *unknown*, so that evidence or a person decides.
-//= G1
-//= G3
+/// Of what an earlier process wrote, *not executed* is believed no longer.
 pub(crate) fn doubt(row: &mut StepRow, start: &Start) {
-    if start.gap_since.is_none() || row.epoch >= start.epoch {
-        return;
-    }
-    let status = &mut row.status;
-    match (status.state, status.outcome) {
-        (State::Held | State::Intent, _) => status.state = State::Dispatched,
-        (State::Closed, Some(Outcome::NotExecuted | Outcome::Refused)) => {
-            status.state = State::Resolving;
-            status.outcome = Some(Outcome::Unknown);
-            status.cause = Some(Cause::Unknown);
-            status.verification = Verification::None;
-            status.closed_at = None;
-        }
-        _ => {}
+    if start.gap_since.is_some() && row.epoch < start.epoch {
+        journal::doubt(row);
     }
 }
 

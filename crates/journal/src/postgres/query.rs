@@ -12,9 +12,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio_postgres::types::ToSql;
-use vocab::{
-    Bytes, Cause, Epoch, GuardKind, GuardRow, Instant, Outcome, ReadNote, RunId, State, StepId, StepRow, Verification,
-};
+use vocab::{Bytes, Epoch, GuardKind, GuardRow, Instant, ReadNote, RunId, StepId, StepRow};
 
 /// Rows that one list for people may look at, however its filter reads.
 const SCAN_MAX: i64 = 100_000;
@@ -138,20 +136,8 @@ async fn seen(shared: &Shared, link: &Object, row: Option<StepRow>) -> Result<Op
 /// Across a gap that was accepted, what says that it did not run proves nothing.
 //= G3
 pub(super) fn doubt(shared: &Shared, mut row: StepRow) -> StepRow {
-    if shared.gap_epoch.is_none_or(|epoch| row.epoch.0.cast_signed() >= epoch) {
-        return row;
-    }
-    let status = &mut row.status;
-    match (status.state, status.outcome) {
-        (State::Held | State::Intent, _) => status.state = State::Dispatched,
-        (State::Closed, Some(Outcome::NotExecuted | Outcome::Refused)) => {
-            status.state = State::Resolving;
-            status.outcome = Some(Outcome::Unknown);
-            status.cause = Some(Cause::Unknown);
-            status.verification = Verification::None;
-            status.closed_at = None;
-        }
-        _ => {}
+    if shared.gap_epoch.is_some_and(|epoch| row.epoch.0.cast_signed() < epoch) {
+        crate::doubt(&mut row);
     }
     row
 }
