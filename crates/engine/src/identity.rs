@@ -40,10 +40,10 @@ impl Engine {
         if let Some(step) = self.same_request(&call) {
             return self.attach(now, call, step, None);
         }
-        // A step in memory is as new as any in the journal. One that ran nothing is opened again, and then equal content
-        // under another key counts, of which the journal may know alone.
+        // A step that began here is as new as any in the journal; one that was found there need not be. One that ran
+        // nothing is opened again, and then equal content under another key counts, of which the journal may know alone.
         let known = self.table.by_key(&call.key).and_then(|id| self.table.get(id));
-        if known.is_some_and(|live| !live.is_void()) {
+        if known.is_some_and(|live| !live.is_void() && !live.from_journal) {
             return self.decide(now, call, NOW, Recalled::default());
         }
         if call.key_source == KeySource::Fresh

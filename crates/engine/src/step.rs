@@ -101,6 +101,8 @@ pub(crate) struct Live {
     pub(crate) out: bool,
     /// An attempt that has ended may have had its effect.
     pub(crate) maybe: bool,
+    /// It was read from the journal, where a later step can have its key.
+    pub(crate) from_journal: bool,
     /// Attempts before this execution of the step began.
     pub(crate) attempts_before: u32,
     /// What the last attempt showed.
@@ -187,6 +189,7 @@ impl Live {
             expired: row.expired,
             epoch: row.epoch,
             result: row.result,
+            from_journal: true,
             attempts_before,
             ..Self::new(row.intent, row.status, rules, phase)
         }
@@ -224,6 +227,7 @@ impl Live {
             sent_before: None,
             out: false,
             maybe: false,
+            from_journal: false,
             attempts_before: 0,
             last: None,
             cancelled: false,

@@ -8,6 +8,7 @@ mod identity;
 mod lanes;
 mod leave;
 mod legs;
+mod model;
 mod pending;
 mod persons;
 mod plans;

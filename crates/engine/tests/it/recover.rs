@@ -26,6 +26,22 @@ fn an_intent_that_was_never_dispatched_is_closed_as_not_executed() {
     assert_eq!(world.sends.len(), 2);
 }
 
+//= G5
+#[test]
+fn a_start_does_not_take_an_older_step_of_a_key_for_its_latest() {
+    let ask = Ask::write().key("k");
+    let mut world = World::new();
+    world.ask(&ask);
+    world.fail(FailureKind::Eof);
+    world.person(1, engine::Act::RunAgain);
+    world.ask(&ask);
+    world.done();
+    // Only the first one is open, so that a start takes up no other.
+    world.crash();
+    let again = world.ask(&ask);
+    assert_eq!((world.told(again), world.sends.len()), ("replayed".into(), 2));
+}
+
 //= G1
 //= G6
 #[test]

@@ -309,8 +309,11 @@ impl World {
             let by_key = self.rows.values().filter(|row| row.intent.key == key);
             let by_key = by_key.max_by_key(|row| row.intent.generation).cloned();
             let by_content = content.and_then(|(scope, content, since)| {
+                // As journals have it: what certainly had no effect hides nothing that may have had one.
                 let alike = |row: &&StepRow| {
-                    row.intent.scope == scope
+                    let is_void = row.status.outcome.is_some_and(|outcome| outcome.executed() == vocab::Executed::No);
+                    (row.status.run_again || !is_void)
+                        && row.intent.scope == scope
                         && row.intent.content == content
                         && row.intent.created_at >= since
                         && !row.expired
