@@ -13,6 +13,7 @@ mod retain;
 mod rows;
 mod schema;
 mod verify;
+mod watched;
 mod writer;
 
 pub use import::{Import, Whole};
@@ -29,14 +30,13 @@ use lease::Lease;
 use parking_lot::Mutex;
 use queue::Queue;
 use rustix::fs::{FlockOperation, flock};
-use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use vocab::{Epoch, GuardKind, GuardRow, Instant, Record, State, StepId, StepRow};
+use vocab::{Epoch, GuardKind, GuardRow, Instant, Record, StepId, StepRow};
 use writer::{Ready, Writer};
 
 /// Connections that read.
@@ -148,7 +148,7 @@ pub(crate) struct Shared {
     lease: Lease,
     tell: OnceLock<Tell>,
     /// Steps of others that somebody here waits for, in the state that was seen.
-    watched: Mutex<HashMap<StepId, State>>,
+    watched: watched::Watched,
     /// Steps of ours that others may wait for.
     news: Mutex<Vec<StepId>>,
     herald: tokio::sync::Notify,
@@ -294,7 +294,7 @@ fn shared(
         queue: Queue::default(),
         lease: Lease::default(),
         tell: OnceLock::new(),
-        watched: Mutex::default(),
+        watched: watched::Watched::default(),
         news: Mutex::default(),
         herald: tokio::sync::Notify::new(),
         poke: tokio::sync::Notify::new(),

@@ -5,6 +5,7 @@
 
 use crate::{Error, Recall};
 use std::sync::Arc;
+use std::time::Duration;
 use vocab::{Instant, State, StepId, StepRow};
 
 /// A row as one of several owners sees it.
@@ -50,12 +51,22 @@ pub enum Change {
 /// Called by the journal's own thread: it must not wait for the journal.
 pub type Tell = Arc<dyn Fn(Change) + Send + Sync>;
 
-/// The side of a journal that several replicas share. Every call but the first two may block for a round trip or two
+/// For how long a replica sends after it asked for its lease: two thirds of it.
+pub const fn sends_for(lease: Duration) -> Duration {
+    lease.saturating_sub(Duration::from_nanos((lease.as_nanos() / 3) as u64))
+}
+
+/// The side of a journal that several replicas share. Every call but the first three may block for a round trip or two
 /// to the database.
 pub trait Replicas: Send + Sync {
-    /// Whether a byte of a mutation may be sent now: false from a while before this replica's lease is over, by the
-    /// local clock that goes on while the machine sleeps, until the lease is renewed.
-    fn may_send(&self) -> bool;
+    /// Names the time from one registration of this replica to the next. It changes when the replica was fenced and
+    /// begins anew: what it had begun before may belong to others since.
+    fn term(&self) -> i64;
+
+    /// Whether a byte of a mutation may be sent now that was made durable in this term: false from a while before this
+    /// replica's lease is over ([`sends_for`]), by the local clock that goes on while the machine sleeps, until the
+    /// lease is renewed, and for ever once another term has begun.
+    fn may_send(&self, term: i64) -> bool;
 
     /// Asks for [`Change::Moved`] of a step that was seen in this state, until it was told once.
     fn watch(&self, step: StepId, state: State);

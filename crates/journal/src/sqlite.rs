@@ -11,6 +11,7 @@ mod earlier;
 mod entry;
 mod fault;
 mod guard;
+pub(crate) mod hostile;
 mod keeper;
 mod log;
 mod lookup;
@@ -243,6 +244,15 @@ impl Sqlite {
             }
             found.map_err(fault::read_error)
         })
+    }
+
+    /// Every mutation, a page at a time, in the order in which they came: those behind `after`, which is 0 for the first
+    /// page and then the place of the last one that was seen. At most `limit`; fewer only at the end.
+    ///
+    /// # Errors
+    /// `Read` when the file cannot be read.
+    pub fn page(&self, after: i64, limit: usize) -> Result<Vec<(i64, StepId)>, Error> {
+        self.look(|db, memory| query::page(db, memory, after, limit))
     }
 
     fn write(&self) -> Result<&Write, Error> {

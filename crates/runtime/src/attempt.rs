@@ -23,6 +23,8 @@ pub(crate) struct Send {
     pub(crate) upstream_key: Option<Name>,
     pub(crate) tool: Option<Arc<Tool>>,
     pub(crate) link: Arc<dyn Link>,
+    /// Of a mutation: that of the journal when its dispatch was appended.
+    pub(crate) term: Option<i64>,
 }
 
 /// What goes out. The caller's message is changed only where policy places a key.
@@ -78,7 +80,9 @@ pub(crate) async fn run(shell: Arc<Shell>, send: Send, abandoned: CancellationTo
     let result = match send.attempt() {
         Err(failure) => Err(failure),
         //= G1
-        Ok(_) if !shell.may_send() => Err(Failure::new(FailureKind::NotSent, "the lease of this gateway is over")),
+        Ok(_) if !shell.may_send(send.term) => {
+            Err(Failure::new(FailureKind::NotSent, "the lease of this gateway is over"))
+        }
         Ok(attempt) => {
             let sent = AssertUnwindSafe(async { send.link.send(attempt).await }).catch_unwind();
             tokio::select! {

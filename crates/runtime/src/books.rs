@@ -42,6 +42,8 @@ struct Kept {
     /// None after a restart.
     link: Option<Arc<dyn Link>>,
     tool: Option<Arc<Tool>>,
+    /// Of the journal, when its last dispatch was appended.
+    term: Option<i64>,
 }
 
 impl Books {
@@ -92,6 +94,7 @@ impl Books {
                 about: Arc::clone(&slot.about),
                 link: Some(Arc::clone(&slot.link)),
                 tool: Some(Arc::clone(&slot.tool)),
+                term: None,
             };
             // Its id was made a moment ago: there is nothing to give back.
             drop(self.keep(slot.step, kept));
@@ -102,7 +105,8 @@ impl Books {
     pub(crate) fn recovered(&mut self, intent: &StepIntent) {
         if !self.steps.contains_key(&intent.step) {
             let owner = (intent.tenant.clone(), intent.principal.clone());
-            let kept = Kept { call: CallId(0), owner, about: Arc::new(About::of(intent)), link: None, tool: None };
+            let about = Arc::new(About::of(intent));
+            let kept = Kept { call: CallId(0), owner, about, link: None, tool: None, term: None };
             drop(self.keep(intent.step, kept));
         }
     }
@@ -112,6 +116,13 @@ impl Books {
     fn keep(&mut self, step: StepId, kept: Kept) -> Option<Arc<dyn Link>> {
         self.owners.add(&kept.owner, step);
         self.steps.insert(step, kept)?.link
+    }
+
+    /// What is sent of this step from now on is sent on the strength of a dispatch of this term.
+    fn dispatches(&mut self, step: StepId, term: i64) {
+        if let Some(kept) = self.steps.get_mut(&step) {
+            kept.term = Some(term);
+        }
     }
 
     /// The upstream and, of a step of this process, the tool.

@@ -15,6 +15,8 @@ const TROUBLE_EVERY: u64 = 1_000_000;
 /// One append that somebody waits for.
 pub(crate) struct Commit {
     pub(crate) step: Option<StepId>,
+    /// An attempt follows it.
+    pub(crate) dispatches: bool,
     kind: Kind,
     told: Option<oneshot::Sender<Result<(), Error>>>,
 }
@@ -28,16 +30,18 @@ enum Kind {
 
 impl Commit {
     pub(crate) fn of(records: &[Record]) -> Self {
-        let mut commit = Self { step: None, kind: Kind::Other, told: None };
+        let mut commit = Self { step: None, dispatches: false, kind: Kind::Other, told: None };
         // What stands first is what the append is about; other steps may end or lose a permit with it.
         let about = records.iter().find(|record| matches!(record, Record::Insert { .. } | Record::Update { .. }));
         match about {
             Some(Record::Insert { intent, status, .. }) => {
                 commit.step = Some(intent.step);
+                commit.dispatches = status.state == State::Dispatched;
                 commit.kind = if status.state.is_open() { Kind::Intent } else { Kind::Outcome };
             }
             Some(Record::Update { step, status, .. }) => {
                 commit.step = Some(*step);
+                commit.dispatches = status.state == State::Dispatched;
                 if status.state == State::Closed && status.outcome.is_some() {
                     commit.kind = Kind::Outcome;
                 }

@@ -33,6 +33,7 @@ mod status;
 mod told;
 mod tools;
 mod translate;
+mod waiting;
 mod world;
 
 pub use api::{

@@ -5,8 +5,7 @@ use crate::resolve::ResolveError;
 use crate::shell::Shell;
 use engine::{Act, Input, Recalled};
 use journal::{Change, Error, Order, Recall, Seen, SeenBoth, Tell};
-use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -15,22 +14,6 @@ use vocab::{CallId, State, StepId, StepRow};
 /// For the owner of a step to take up what a person said at another gateway.
 const ORDER_MAX: Duration = Duration::from_secs(10);
 const ORDER_LOOK: Duration = Duration::from_millis(100);
-
-/// Calls by the step of another owner that they wait for.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    calls: Mutex<HashMap<StepId, Vec<CallId>>>,
-}
-
-impl Waiting {
-    fn add(&self, step: StepId, call: CallId) {
-        self.calls.lock().entry(step).or_default().push(call);
-    }
-
-    fn take(&self, step: StepId) -> Vec<CallId> {
-        self.calls.lock().remove(&step).unwrap_or_default()
-    }
-}
 
 /// What the journal tells of others goes on in tasks of the runtime: its own thread must not wait.
 pub(crate) fn tell(shell: &Arc<Shell>) -> Tell {
@@ -79,8 +62,14 @@ impl Shell {
     }
 
     //= G1
-    pub(crate) fn may_send(&self) -> bool {
-        self.journal.replicas().is_none_or(journal::Replicas::may_send)
+    pub(crate) fn may_send(&self, term: Option<i64>) -> bool {
+        self.journal.replicas().is_none_or(|shared| term.is_some_and(|term| shared.may_send(term)))
+    }
+
+    /// To be asked before a dispatch is appended: what is durable by then may belong to another owner by the time it is
+    /// sent. `None` where the journal has one owner.
+    pub(crate) fn term(&self) -> Option<i64> {
+        self.journal.replicas().map(journal::Replicas::term)
     }
 
     /// Over the network, so off the path of other calls.

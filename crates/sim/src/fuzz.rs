@@ -1,5 +1,7 @@
 //! Hostile bytes: readers of what comes from outside, fed with texts that nearly are right. None may panic or run away.
 
+mod file;
+
 use crate::rng::Rng;
 use bytes::Bytes;
 use mcp::sse;
@@ -8,34 +10,37 @@ use std::time::{Duration, Instant};
 /// A reader of bytes from outside.
 pub type Target = fn(&[u8]);
 
-/// By name, with texts to begin from.
-pub const TARGETS: &[(&str, Target, &[&str])] = &[
-    (
-        "messages",
-        messages,
-        &[
+/// Bytes to begin from.
+pub type Beginnings = fn() -> Vec<Vec<u8>>;
+
+/// By name.
+pub const TARGETS: &[(&str, Target, Beginnings)] = &[
+    ("messages", messages, || {
+        texts(&[
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"a":[1,2.5e3,"ü\u00e9"]},"_meta":{"progressToken":"t"}}}"#,
             r#"[{"jsonrpc":"2.0","id":"x","result":{"tools":[{"name":"a","inputSchema":{"type":"object"}}],"nextCursor":"c"}}]"#,
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"no","data":{}}}"#,
-        ],
-    ),
-    (
-        "events",
-        events,
-        &[
+        ])
+    }),
+    ("events", events, || {
+        texts(&[
             "id: 7\nevent: message\ndata: {\"jsonrpc\":\"2.0\"}\n\n",
             ": comment\r\nretry: 30\r\ndata: a\r\ndata: b\r\n\r\n",
-        ],
-    ),
-    (
-        "policy",
-        policy_text,
-        &[
+        ])
+    }),
+    ("policy", policy_text, || {
+        texts(&[
             "listen: 127.0.0.1:7070\nupstreams:\n  shop:\n    mcp: { url: \"http://127.0.0.1:1/\" }\ntools:\n  - { match: shop.pay, effect: keyed, key: { argument: k, window: 24h } }\n",
             "upstreams: { a: { local: true, mcp: { command: [x] } } }\ntools:\n  - match: a.b\n    when: 'args.x == \"y\" && size(args.l) > 2'\n    effect: write\n    readback: { read: a.c, expect: 'found(read, args) > 0' }\n",
-        ],
-    ),
+        ])
+    }),
+    ("stored records", stored, journal::hostile::stored),
+    ("journal file", file::read, file::damages),
 ];
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
 
 pub fn messages(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
@@ -68,10 +73,17 @@ pub fn policy_text(bytes: &[u8]) {
     drop(policy::Policy::parse(text, "fuzz.yaml", &|_| None).map_err(|problems| problems.to_string()));
 }
 
+/// # Panics
+/// What was read does not survive being written anew.
+pub fn stored(bytes: &[u8]) {
+    let read = journal::hostile::read_all(bytes);
+    assert_eq!(read, Ok(()), "{bytes:02x?}");
+}
+
 /// Feeds a target for a while; returns how many texts it was given. A panic of the target is a panic here.
-pub fn run(seed: u64, target: Target, beginnings: &[&str], time: Duration) -> u64 {
+pub fn run(seed: u64, target: Target, beginnings: &[Vec<u8>], time: Duration) -> u64 {
     let mut rng = Rng::of(seed, "fuzz");
-    let mut corpus: Vec<Vec<u8>> = beginnings.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let mut corpus = beginnings.to_vec();
     let begun = Instant::now();
     let mut count = 0;
     while begun.elapsed() < time {
@@ -89,7 +101,7 @@ pub fn run(seed: u64, target: Target, beginnings: &[&str], time: Duration) -> u6
     count
 }
 
-fn mutate(rng: &mut Rng, text: &mut Vec<u8>, beginnings: &[&str]) {
+fn mutate(rng: &mut Rng, text: &mut Vec<u8>, beginnings: &[Vec<u8>]) {
     const PIECES: &[&str] = &[
         "{", "}", "[", "]", "\"", "\\u", ":", ",", "\n", "\r\n", "0", "-1e999", "null", "\0", "data:", "ü", "{{",
         "  - ", "&a *a", "!!", "args.", "(", ")",
@@ -112,7 +124,7 @@ fn mutate(rng: &mut Rng, text: &mut Vec<u8>, beginnings: &[&str]) {
             text.splice(at..at, insert.bytes());
         }
         3 => {
-            let other = beginnings[rng.index(beginnings.len())].as_bytes();
+            let other = &beginnings[rng.index(beginnings.len())];
             let from = rng.index(other.len());
             text.splice(at..at, other[from..].iter().copied());
         }
@@ -131,7 +143,7 @@ mod tests {
     #[test]
     fn readers_of_what_comes_from_outside_bear_hostile_bytes() {
         for (name, target, beginnings) in TARGETS {
-            let count = run(1, *target, beginnings, Duration::from_millis(300));
+            let count = run(1, *target, &beginnings(), Duration::from_millis(300));
             assert!(count > 0, "{name}");
         }
     }

@@ -74,7 +74,7 @@ fn once(stage: &Stage, seed: u64) -> (u64, Option<sim::Violation>) {
 
 fn fuzz(seconds: u64) -> Result<()> {
     for (name, target, beginnings) in sim::fuzz::TARGETS {
-        let count = sim::fuzz::run(seconds, *target, beginnings, Duration::from_secs(seconds));
+        let count = sim::fuzz::run(seconds, *target, &beginnings(), Duration::from_secs(seconds));
         say(&format!("{name}: {count} texts in {seconds} s"));
     }
     Ok(())

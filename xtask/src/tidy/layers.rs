@@ -28,7 +28,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
 ];
 
 /// In no layer: they serve tests and chores, and nothing that ships may use them.
-const ASIDE: &[&str] = &["sim", "testkit", "e2e", "xtask", "bench"];
+const ASIDE: &[&str] = &["sim", "models", "testkit", "e2e", "xtask", "bench"];
 
 /// Crates aside that one shipped crate uses all the same.
 const SHIPPED: &[(&str, &str, &str)] = &[("cofferdam", "testkit", "its shop is the bundled demo upstream")];

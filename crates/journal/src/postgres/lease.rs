@@ -43,13 +43,15 @@ pub(super) fn boottime() -> u64 {
 
 impl Lease {
     //= G1
-    pub(super) fn may_send(&self) -> bool {
-        boottime() < self.until.load(Ordering::Acquire)
+    pub(super) fn may_send(&self, term: i64) -> bool {
+        // In this order: `register` stores the new name first, so that a new date is never met with the old name.
+        let runs = boottime() < self.until.load(Ordering::Acquire);
+        runs && self.owner.load(Ordering::Acquire) == term
     }
 
     /// `asked_at`: before the database was asked.
     fn renewed(&self, asked_at: u64, lease: Duration) {
-        let safe = lease - lease / 3;
+        let safe = crate::sends_for(lease);
         let until = asked_at.saturating_add(u64::try_from(safe.as_micros()).unwrap_or(u64::MAX));
         self.until.store(until, Ordering::Release);
     }
@@ -307,7 +309,7 @@ impl Shared {
                 let (act, who, why) = (rows::value(row, 1)?, rows::value(row, 2)?, rows::value(row, 3)?);
                 self.tell(Change::Ordered(Order { step: StepId(rows::array(row, 0)?), act, who, why }));
             }
-            let watched: Vec<Vec<u8>> = self.watched.lock().keys().map(|step| step.0.to_vec()).collect();
+            let watched: Vec<Vec<u8>> = self.watched.steps().iter().map(|step| step.0.to_vec()).collect();
             if watched.is_empty() {
                 return Ok(());
             }
@@ -328,13 +330,7 @@ impl Shared {
     }
 
     fn moved(&self, is: impl Fn(StepId, State) -> bool) {
-        let moved: Vec<StepId> = {
-            let mut watched = self.watched.lock();
-            let moved: Vec<_> =
-                watched.iter().filter(|(step, state)| is(**step, **state)).map(|(step, _)| *step).collect();
-            watched.retain(|step, _| !moved.contains(step));
-            moved
-        };
+        let moved = self.watched.moved(is);
         if !moved.is_empty() {
             self.tell(Change::Moved(moved));
         }
@@ -400,12 +396,16 @@ pub(super) async fn order(shared: &Shared, order: &Order) -> Result<(), Error> {
 }
 
 impl Replicas for super::Postgres {
-    fn may_send(&self) -> bool {
-        self.shared.lease.may_send()
+    fn term(&self) -> i64 {
+        self.shared.owner()
+    }
+
+    fn may_send(&self, term: i64) -> bool {
+        self.shared.lease.may_send(term)
     }
 
     fn watch(&self, step: StepId, state: State) {
-        self.shared.watched.lock().insert(step, state);
+        self.shared.watched.watch(step, state);
     }
 
     fn begin(&self, tell: crate::Tell) -> Result<Vec<StepRow>, Error> {

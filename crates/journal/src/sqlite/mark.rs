@@ -28,7 +28,13 @@ const HEAD_1: &[u8; 8] = b"cofmark1";
 const LENGTH_1: usize = LENGTH - 8;
 
 impl Mark {
-    fn bytes(&self) -> Vec<u8> {
+    /// To test with.
+    pub(super) fn sample() -> Self {
+        let tip = Tip { pos: 40, lsn: Lsn(77), hash: Hash([9; 32]) };
+        Self { database: [3; 16], epoch: Epoch(5), tip, is_old: false }
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(LENGTH);
         out.extend_from_slice(HEAD);
         out.extend_from_slice(&self.database);
@@ -40,7 +46,7 @@ impl Mark {
         out
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let (is_old, length) = if bytes.starts_with(HEAD_1) { (true, LENGTH_1) } else { (false, LENGTH) };
         let (body, sum) = bytes.split_at_checked(length - 32)?;
         if blake3::hash(body).as_bytes() != sum || !(is_old || body.starts_with(HEAD)) {
@@ -85,8 +91,7 @@ mod tests {
 
     #[test]
     fn a_mark_reads_back_and_a_damaged_one_is_none() {
-        let tip = Tip { pos: 40, lsn: Lsn(77), hash: Hash([9; 32]) };
-        let mark = Mark { database: [3; 16], epoch: Epoch(5), tip, is_old: false };
+        let mark = Mark::sample();
         let bytes = mark.bytes();
         assert_eq!(bytes.len(), LENGTH);
         assert_eq!(Mark::parse(&bytes), Some(mark));

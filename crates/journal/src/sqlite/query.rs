@@ -10,7 +10,7 @@ use crate::{Filter, Recall, Recalled, RunSummary, reads};
 use parking_lot::RwLock;
 use rusqlite::{Connection, Params, Result, params};
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use vocab::{Instant, Outcome, ReadNote, RunId, State, StepId, StepRow, Verification};
 
@@ -174,6 +174,18 @@ pub(super) fn steps(db: &Connection, memory: &RwLock<Memory>, filter: &Filter) -
         found.truncate(limit);
     }
     Ok(found)
+}
+
+/// Steps from behind a place on, in the order in which they came, with their places.
+pub(super) fn page(db: &Connection, memory: &RwLock<Memory>, after: i64, limit: usize) -> Result<Vec<(i64, StepId)>> {
+    let (_, entries) = recent(memory, |entry| entry.seq > after);
+    let mut found: BTreeMap<_, _> = entries.into_iter().map(|entry| (entry.seq, entry.step)).collect();
+    let mut statement = db.prepare_cached("SELECT seq, step_id FROM step WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let mut rows = statement.query([after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        found.insert(row.get(0)?, StepId(row.get(1)?));
+    }
+    Ok(found.into_iter().take(limit).collect())
 }
 
 pub(super) fn runs(db: &Connection, memory: &RwLock<Memory>, limit: usize) -> Result<Vec<RunSummary>> {

@@ -41,11 +41,12 @@ impl Books {
         if !intent.effect.is_mutation() {
             let Some(slot) = slot else { return Some(unsent(step, number, "its caller left")) };
             let (tool, link) = (Some(Arc::clone(&slot.tool)), Arc::clone(&slot.link));
-            slot.push(Item::Send(Box::new(Send { number, intent, rules, upstream_key, tool, link })));
+            slot.push(Item::Send(Box::new(Send { number, intent, rules, upstream_key, tool, link, term: None })));
             self.out.insert((step, number), Out::Inline(Arc::clone(slot)));
             jobs.wakes.push(Arc::clone(slot));
             return None;
         }
+        let term = self.steps.get(&step).and_then(|kept| kept.term);
         let is_kept = |slot: &Slot| self.steps.get(&step).is_some_and(|kept| kept.call == slot.call);
         if let Some(slot) = slot.filter(|slot| !is_kept(slot)) {
             // This call's session from now on, also for a step of an earlier process that this call runs again.
@@ -55,6 +56,7 @@ impl Books {
                 about: Arc::new(About::of(&intent)),
                 link: Some(Arc::clone(&slot.link)),
                 tool: Some(Arc::clone(&slot.tool)),
+                term,
             };
             jobs.links.extend(self.keep(step, kept));
         }
@@ -64,7 +66,7 @@ impl Books {
         };
         let abandoned = CancellationToken::new();
         self.out.insert((step, number), Out::Task(abandoned.clone(), Arc::clone(&link)));
-        jobs.sends.push((Send { number, intent, rules, upstream_key, tool, link }, abandoned));
+        jobs.sends.push((Send { number, intent, rules, upstream_key, tool, link, term }, abandoned));
         None
     }
 

@@ -64,6 +64,9 @@ impl Books {
     ) -> Option<Input> {
         let mut commit = Commit::of(&records);
         commit.begins();
+        if let (true, Some(step), Some(term)) = (commit.dispatches, commit.step, shell.term()) {
+            self.dispatches(step, term);
+        }
         let error = shell.append(records, ticket).err();
         let ticket = ticket?;
         if let Some(error) = error {

@@ -51,6 +51,20 @@ async fn a_read_waits_for_no_commit_and_a_mutation_for_two() {
     assert_eq!(barriers(), 2);
 }
 
+//= G1
+//= G3
+#[tokio::test]
+async fn what_was_made_durable_before_the_gateway_was_fenced_is_not_sent_once_it_begins_anew() {
+    let journal = crate::prompt::Prompt::new();
+    journal.shared.store(true, Ordering::SeqCst);
+    let bench = Bench::on(Arc::clone(&journal) as Arc<dyn Journal>, Arc::default());
+    result(bench.call("pay", ARGS).await);
+    assert_eq!(bench.upstream.sends(), 1, "nobody took it for dead");
+    journal.fenced.store(true, Ordering::SeqCst);
+    let stop = stop(bench.call("pay", r#"{"account":"b"}"#).await);
+    assert_eq!((stop.executed, bench.upstream.sends()), (Executed::No, 1), "{stop:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_takes_nothing_stops_mutations_and_lets_reads_go_on() {
     let journal = Crash::new();

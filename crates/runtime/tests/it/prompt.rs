@@ -1,13 +1,13 @@
 //! A journal that commits on the test's own runtime: with a paused clock, nothing may wait for another thread.
 
 use journal::{
-    Backup, Error, Filter, Journal, Maintained, Memory, Notify, Recall, Recalled, Retention, RunSummary, Start,
-    StoredEvent, Ticket, Verified,
+    Backup, Error, Filter, Journal, Maintained, Memory, Notify, Order, Recall, Recalled, Replicas, Retention,
+    RunSummary, Seen, SeenBoth, Start, StoredEvent, Tell, Ticket, Verified,
 };
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use vocab::{GuardKind, GuardRow, Instant, Record, StepId, StepRow};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use vocab::{GuardKind, GuardRow, Instant, Record, State, StepId, StepRow};
 
 pub struct Prompt {
     memory: Arc<Memory>,
@@ -18,6 +18,11 @@ pub struct Prompt {
     pub overfull: AtomicBool,
     /// It cannot be read.
     pub unreadable: AtomicBool,
+    /// Others may share it.
+    pub shared: AtomicBool,
+    /// Each time it was asked for its term, it is taken for dead and begins another one.
+    pub fenced: AtomicBool,
+    term: AtomicI64,
 }
 
 impl Prompt {
@@ -32,6 +37,9 @@ impl Prompt {
             maintained: AtomicUsize::new(0),
             overfull: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
+            shared: AtomicBool::new(false),
+            fenced: AtomicBool::new(false),
+            term: AtomicI64::new(1),
         })
     }
 
@@ -118,5 +126,39 @@ impl Journal for Prompt {
 
     fn close(&self) {
         self.memory.close();
+    }
+
+    fn replicas(&self) -> Option<&dyn Replicas> {
+        self.shared.load(Ordering::SeqCst).then_some(self)
+    }
+}
+
+impl Replicas for Prompt {
+    fn term(&self) -> i64 {
+        self.term.fetch_add(i64::from(self.fenced.load(Ordering::SeqCst)), Ordering::SeqCst)
+    }
+
+    fn may_send(&self, term: i64) -> bool {
+        term == self.term.load(Ordering::SeqCst)
+    }
+
+    fn watch(&self, _step: StepId, _state: State) {}
+
+    fn begin(&self, _tell: Tell) -> Result<Vec<StepRow>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn recall(&self, query: &Recall) -> Result<SeenBoth, Error> {
+        let Recalled { by_key, by_content } = self.memory.recall(query)?;
+        let seen = |row: Option<StepRow>| row.map(|row| Seen { row, elsewhere: false });
+        Ok(SeenBoth { by_key: seen(by_key), by_content: seen(by_content) })
+    }
+
+    fn look(&self, step: StepId) -> Result<Option<Seen>, Error> {
+        Ok(self.memory.step(step)?.map(|row| Seen { row, elsewhere: false }))
+    }
+
+    fn order(&self, _order: &Order) -> Result<(), Error> {
+        Err(Error::Closed)
     }
 }
