@@ -1,15 +1,14 @@
 //! Moving a journal: from one gateway's file into a database that several share.
 
 use crate::postgres::{Import, Loss};
-use crate::{Error, Filter, Journal};
-use std::collections::BTreeSet;
+use crate::{Error, Journal, Sqlite};
 use std::path::Path;
-use vocab::{GuardKind, State, StepId};
+use vocab::{GuardKind, StepId};
 
 /// Steps of one commit.
 const CHUNK: usize = 200;
-/// What one list can have.
-const LIST_MAX: usize = 10_000;
+/// Names of one page.
+const PAGE: usize = 10_000;
 const GUARDS_MAX: usize = 100_000;
 
 /// What was moved.
@@ -28,20 +27,19 @@ pub struct Migrated {
 /// owned by nobody else and is not changed; `scratch` is a file that does not exist, and does not exist afterwards.
 ///
 /// # Errors
-/// `Read` when a step cannot be read, or when `from` has more steps than it can list (10,000 of one run in one state);
-/// `Conflict` when the database is another journal's; `Open` and `Write` as for [`Import`].
+/// `Read` when a step cannot be read, or when `from` lists fewer steps than it has; `Conflict` when the database is another journal's; `Open` and `Write` as for [`Import`].
 pub fn migrate(
-    from: &dyn Journal,
+    from: &Sqlite,
     scratch: &Path,
     to: &str,
     accept: Vec<Loss>,
     mut told: impl FnMut(u64, u64),
 ) -> Result<Migrated, Error> {
-    let steps = listed(from)?;
+    let ids = listed(from)?;
     let counted = from.backup(scratch)?.steps;
     drop(std::fs::remove_file(scratch));
-    if counted != steps.len() as u64 {
-        let found = steps.len();
+    if counted != ids.len() as u64 {
+        let found = ids.len();
         return Err(Error::Read(format!(
             "it has {counted} steps, and {found} of them can be listed: nothing was moved"
         )));
@@ -53,7 +51,6 @@ pub fn migrate(
     }
     into.put(Vec::new(), guards)?;
     let mut moved = Migrated { steps: counted, brought: 0, open: 0 };
-    let ids: Vec<StepId> = steps.into_iter().collect();
     for chunk in ids.chunks(CHUNK) {
         let mut whole = Vec::with_capacity(chunk.len());
         for id in chunk {
@@ -67,14 +64,13 @@ pub fn migrate(
     Ok(moved)
 }
 
-/// By run and state, because one list has an end. Ids sort by time of arrival.
-fn listed(from: &dyn Journal) -> Result<BTreeSet<StepId>, Error> {
-    let mut steps = BTreeSet::new();
-    for run in from.runs(LIST_MAX)? {
-        for state in State::ALL {
-            let filter = Filter { run: Some(run.run), state: Some(state), limit: LIST_MAX, ..Filter::default() };
-            steps.extend(from.steps(&filter)?.iter().map(|row| row.intent.step));
-        }
+/// In the order in which they came.
+fn listed(from: &Sqlite) -> Result<Vec<StepId>, Error> {
+    let (mut ids, mut after) = (Vec::new(), 0);
+    loop {
+        let page = from.page(after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(ids) };
+        after = *last;
+        ids.extend(page.iter().map(|(_, id)| *id));
     }
-    Ok(steps)
 }

@@ -42,7 +42,7 @@ pub async fn migrate(from: &Path, config: &Path, out: Out) -> Result<Exit, Faile
         let scratch = directory.join(format!("migrate-{}.db", std::process::id()));
         let accept = crate::gateway::options(&database).accept;
         let told = |brought, of| tracing::info!(brought, of, "steps are being moved");
-        let moved = journal::migrate(&*journal, &scratch, database.url.expose(), accept, told);
+        let moved = journal::migrate(&journal, &scratch, database.url.expose(), accept, told);
         journal.close();
         moved
     };

@@ -62,9 +62,9 @@ fn a_file_journal_is_moved_whole_also_when_it_is_interrupted_and_begun_again() {
         assert_eq!(first.put(vec![whole], Vec::new()), Ok(0), "each once");
     }
     drop(first);
-    let moved = migrate(&*from, &scratch, &url, Vec::new(), |_, _| ()).expect("it is moved");
+    let moved = migrate(&from, &scratch, &url, Vec::new(), |_, _| ()).expect("it is moved");
     assert_eq!((moved.steps, moved.brought), (STEPS, STEPS - 3));
-    let again = migrate(&*from, &scratch, &url, Vec::new(), |_, _| ()).expect("nothing is left to do");
+    let again = migrate(&from, &scratch, &url, Vec::new(), |_, _| ()).expect("nothing is left to do");
     assert_eq!((again.steps, again.brought, again.open), (STEPS, 0, moved.open));
     let to = Replica::open(&url, Options { lease: Duration::from_secs(9), ..Options::default() });
     for number in 0..STEPS {
