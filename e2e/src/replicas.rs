@@ -5,7 +5,7 @@ mod cut;
 use crate::binary::{binary, skip};
 use crate::gateway::{Gateway, Setup};
 use crate::server::{self, Server};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -182,14 +182,22 @@ impl Fleet {
 /// # Errors
 /// The database does not answer, or with something else than a number.
 pub async fn number(url: &str, sql: &str) -> Result<i64> {
+    one(url, sql).await?.try_get(0).with_context(|| format!("{sql} gives no number"))
+}
+
+/// # Errors
+/// The database does not answer, or with something else than a text.
+pub async fn text(url: &str, sql: &str) -> Result<String> {
+    one(url, sql).await?.try_get(0).with_context(|| format!("{sql} gives no text"))
+}
+
+async fn one(url: &str, sql: &str) -> Result<tokio_postgres::Row> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let driver = tokio::spawn(connection);
     let row = client.query_one(sql, &[]).await;
     drop(client);
     drop(driver.await);
-    let row = row?;
-    let Ok(found) = row.try_get(0) else { bail!("{sql} gives no number") };
-    Ok(found)
+    Ok(row?)
 }
 
 /// A call that names itself, so that it is the same one wherever it is made.

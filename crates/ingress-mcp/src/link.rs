@@ -63,7 +63,7 @@ impl Call {
             let args = attempt.args.as_deref().or_else(|| self.message.param(&["arguments"]).ok().flatten());
             headers.extend(self.mirrored(&channel, &tool, args.unwrap_or(b"{}")).await);
         }
-        let options = RequestOptions { headers, timeout: None };
+        let options = RequestOptions { headers, timeout: None, gate: attempt.gate };
         self.conversation.level_for(&self.flight, &channel).await;
         if self.is_cancelled.load(Ordering::Acquire) {
             return Err(Failure::new(FailureKind::NotSent, "its caller cancelled it before it was sent"));
@@ -111,7 +111,7 @@ impl Call {
             true => self.mirrored(&channel, &tool, &args).await,
             false => Vec::new(),
         };
-        let (params, options) = (call_params(&tool, &args), RequestOptions { headers, timeout: None });
+        let (params, options) = (call_params(&tool, &args), RequestOptions { headers, ..RequestOptions::default() });
         let response = self.conversation.ask_own(&channel, "tools/call", &params, options).await?;
         result_of(&response)
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
+use upstream::Gate;
 use vocab::{Code, Executed, Failure, FailureKind, Name, StepId, Verification};
 
 /// One `tools/call` as a door understood it. The bytes are as they came.
@@ -102,6 +103,8 @@ pub struct Attempt {
     /// Members to set in `params._meta`, as JSON.
     pub meta: Vec<(Name, Bytes)>,
     pub headers: Vec<(Name, String)>,
+    /// To be asked by the transport right before the first byte.
+    pub gate: Option<Gate>,
 }
 
 /// Reads for probes when no caller's session is left: the gateway's own session with an upstream.

@@ -83,7 +83,9 @@ pub(crate) async fn run(shell: Arc<Shell>, send: Send, abandoned: CancellationTo
         Ok(_) if !shell.may_send(send.term) => {
             Err(Failure::new(FailureKind::NotSent, "the lease of this gateway is over"))
         }
-        Ok(attempt) => {
+        Ok(mut attempt) => {
+            // A connection may have to be made first, and that may take longer than the lease.
+            attempt.gate = shell.gate(send.term);
             let sent = AssertUnwindSafe(async { send.link.send(attempt).await }).catch_unwind();
             tokio::select! {
                 biased;

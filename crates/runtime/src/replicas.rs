@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use upstream::Gate;
 use vocab::{CallId, State, StepId, StepRow};
 
 /// For the owner of a step to take up what a person said at another gateway.
@@ -64,6 +65,13 @@ impl Shell {
     //= G1
     pub(crate) fn may_send(&self, term: Option<i64>) -> bool {
         self.journal.replicas().is_none_or(|shared| term.is_some_and(|term| shared.may_send(term)))
+    }
+
+    /// The same question, for the transport to ask.
+    pub(crate) fn gate(self: &Arc<Self>, term: Option<i64>) -> Option<Gate> {
+        self.journal.replicas()?;
+        let shell = Arc::clone(self);
+        Some(Gate::new(move || shell.may_send(term)))
     }
 
     /// To be asked before a dispatch is appended: what is durable by then may belong to another owner by the time it is

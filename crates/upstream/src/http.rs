@@ -108,7 +108,7 @@ impl Shared {
         let token = views::progress_token(envelope.params().unwrap_or(b"{}")).ok().flatten();
         // Taken for id and token alone: the answer comes on the exchange's own stream.
         let _place = self.pending.enter(id.clone(), token.map(Bytes::copy_from_slice))?;
-        let progress = body::Progress::of(envelope.bytes());
+        let progress = body::Progress::behind(envelope.bytes(), options.gate.clone());
         let exchanged = exchange::request(&self, &envelope, &id, &options, &progress);
         let stopped = self.stop.cancelled();
         let limit = async {

@@ -12,5 +12,5 @@ mod stdio;
 
 pub use config::{Config, ConnectOptions, Environment, Implementation, Known, Limits, Transport};
 pub use connect::connect;
-pub use session::{Incoming, Related, RequestOptions, Session, Sink};
+pub use session::{Gate, Incoming, Related, RequestOptions, Session, Sink};
 pub use stdio::end_children_of_earlier_starts;

@@ -32,6 +32,33 @@ pub struct RequestOptions {
     pub headers: Vec<(Name, String)>,
     /// Longest wait for the answer; `None` waits until the future is dropped.
     pub timeout: Option<Duration>,
+    /// Asked when a connection is there and nothing of the request was written.
+    pub gate: Option<Gate>,
+}
+
+/// Says at the last moment whether a request may begin; what may not is [`FailureKind::NotSent`].
+#[derive(Clone)]
+pub struct Gate(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Gate {
+    pub fn new(is_open: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_open))
+    }
+
+    /// # Errors
+    /// It is shut.
+    pub(crate) fn pass(gate: Option<&Self>) -> Result<(), Failure> {
+        if gate.is_none_or(|gate| (gate.0)()) {
+            return Ok(());
+        }
+        Err(Failure::new(FailureKind::NotSent, "this gateway may not send any more"))
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Gate")
+    }
 }
 
 /// One MCP session with an upstream (2026-07-28: a stateless connection that looks like one).

@@ -13,7 +13,7 @@ use crate::config::{Config, Transport};
 use crate::failure::{fail, not_sent};
 use crate::handshake::Settled;
 use crate::pending::Pending;
-use crate::session::{RequestOptions, Session, Sink};
+use crate::session::{Gate, RequestOptions, Session, Sink};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use mcp::{Envelope, Kind, json, splice};
@@ -153,7 +153,7 @@ async fn supervise(
 }
 
 impl Shared {
-    async fn exchange(self: Arc<Self>, message: Bytes, timeout: Option<Duration>) -> Result<Bytes, Failure> {
+    async fn exchange(self: Arc<Self>, message: Bytes, options: RequestOptions) -> Result<Bytes, Failure> {
         let limits = mcp::Limits { bytes: usize::MAX, depth: json::DEPTH_MAX, batch: 1 };
         let envelope = Envelope::parse(message, &limits).map_err(|_| not_sent("what was to be sent is no message"))?;
         let id = envelope.id_bytes().filter(|_| envelope.kind() == Kind::Request);
@@ -169,6 +169,7 @@ impl Shared {
             tokio::time::sleep(BROKEN_GRACE).await;
         };
         let exchanged = async {
+            Gate::pass(options.gate.as_ref())?;
             self.queue.put(line).await?;
             tokio::select! {
                 biased;
@@ -176,7 +177,7 @@ impl Shared {
                 () = broken => Err(fail(FailureKind::Unparsable, "the child's answer is no JSON-RPC message")),
             }
         };
-        let answered = match timeout {
+        let answered = match options.timeout {
             None => exchanged.await,
             Some(limit) => match tokio::time::timeout(limit, exchanged).await {
                 Ok(answered) => answered,
@@ -218,7 +219,7 @@ impl Session for Stdio {
     }
 
     fn request(&self, message: Bytes, options: RequestOptions) -> BoxFuture<'static, Result<Bytes, Failure>> {
-        Box::pin(self.shared.clone().exchange(message, options.timeout))
+        Box::pin(self.shared.clone().exchange(message, options))
     }
 
     fn post(&self, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {

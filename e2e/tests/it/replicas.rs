@@ -225,6 +225,38 @@ async fn what_a_person_records_at_one_replica_reaches_a_caller_at_another_one() 
 }
 
 //= S-01
+//= G6
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_word_wakes_those_who_wait_at_every_replica() -> Result<()> {
+    // Quiescence is as long as this lease: nobody but a person can say that it is there or not.
+    let Some(fleet) = Fleet::start(program(), Plan { replicas: 3, ..Plan::default() }).await? else { return Ok(()) };
+    fleet.server.fault_named(Some("append"), "before_503").await?;
+    let mut calls = Vec::new();
+    for replica in 0..3 {
+        let client = fleet.client(replica).await?;
+        calls.push(tokio::spawn(async move { client.call("append", line("waited for"), &named("waited")).await }));
+        // The first one owns the step; the others join it.
+        fleet.until("SELECT count(*) FROM cofferdam.step WHERE state = 60").await?;
+    }
+    let url = fleet.cluster.url("postgres");
+    let step = e2e::replicas::text(&url, "SELECT encode(step_id, 'hex') FROM cofferdam.step").await?;
+    let said =
+        fleet.replicas[2].cli(&["resolve", &step, "--applied", "--who", "ops", "--why", "seen in the ledger"]).await?;
+    ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    // Once it is said, each answers by it, without a second try; and whoever waited hears of it. Without being woken they
+    // would be told that nobody knows.
+    for replica in 0..3 {
+        let asked = fleet.client(replica).await?.call("append", line("waited for"), &named("waited")).await?;
+        ensure!(asked.guard_word("code") == Some("applied_no_receipt"), "{replica}: {asked:?}\n{}", fleet.logs());
+    }
+    for call in calls {
+        let told = call.await??;
+        ensure!(told.guard_word("code") == Some("applied_no_receipt"), "{told:?}\n{}", fleet.logs());
+    }
+    Ok(())
+}
+
+//= S-01
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_started_again_finds_out_at_once_what_it_had_sent() -> Result<()> {
     // With this lease nobody would look before the patience of the test is over.
@@ -243,6 +275,48 @@ async fn a_replica_that_is_started_again_finds_out_at_once_what_it_had_sent() ->
     for command in [&["runs", "--json"][..], &["doctor", "--full", "--json"]] {
         let at_rest = fleet.replicas[0].cli(command).await?;
         ensure!(at_rest.status.success(), "{command:?}: {}", String::from_utf8_lossy(&at_rest.stderr));
+    }
+    Ok(())
+}
+
+//= S-01
+//= G5
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_go_on_over_a_newer_form_that_they_may_write_and_refuse_one_that_they_may_not() -> Result<()> {
+    let Some(mut fleet) = Fleet::start(program(), Plan::default()).await? else { return Ok(()) };
+    let before = fleet.client(0).await?.call("append", line("before"), &named("before")).await?;
+    ensure!(executed(&before) == "yes", "{before:?}");
+    // As a later version would leave it that is rolled out first: more to each row, and a table that nobody here knows.
+    fleet
+        .run(
+            "SET search_path = cofferdam; ALTER TABLE step ADD COLUMN shade TEXT NOT NULL DEFAULT 'new'; \
+             ALTER TABLE event ADD COLUMN shade TEXT; CREATE TABLE shades(name TEXT); \
+             UPDATE meta SET form = form + 1, written_by = '99.0.0'",
+        )
+        .await?;
+    // One that was running goes on, and one that starts takes part.
+    fleet.replicas[1].terminate()?;
+    fleet.replicas[1].wait().await?;
+    fleet.replicas[1].restart().await?;
+    for (replica, intent) in [(0, "running"), (1, "started")] {
+        let told = fleet.client(replica).await?.call("append", line(intent), &named(intent)).await?;
+        ensure!(executed(&told) == "yes", "{told:?}\n{}", fleet.logs());
+        let other = fleet.client(1 - replica).await?.call("append", line(intent), &named(intent)).await?;
+        ensure!(other.structured == told.structured, "{other:?}\n{}", fleet.logs());
+        let old = fleet.client(replica).await?.call("append", line("before"), &named("before")).await?;
+        ensure!(old.structured == before.structured, "{old:?}\n{}", fleet.logs());
+    }
+    for intent in ["before", "running", "started"] {
+        ensure!(fleet.effects(intent)? == 1, "{intent}: {:?}", fleet.entries()?);
+    }
+    fleet.run("UPDATE cofferdam.meta SET writable_from = form").await?;
+    fleet.replicas[1].terminate()?;
+    fleet.replicas[1].wait().await?;
+    ensure!(fleet.replicas[1].restart().await.is_err(), "it started over a form that it cannot write");
+    let began = Instant::now();
+    while !fleet.replicas[1].log().contains("99.0.0 or later reads it") {
+        ensure!(began.elapsed() < PATIENCE, "{}", fleet.replicas[1].log());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ impl Own {
             params = splice::set_all(&params, &["_meta"], &members)
                 .map_err(|_| Failure::new(FailureKind::NotSent, "the request cannot be written"))?;
         }
-        let options = RequestOptions { headers: attempt.headers.clone(), timeout: None };
+        let options = RequestOptions { headers: attempt.headers.clone(), timeout: None, gate: attempt.gate.clone() };
         self.ask_with("tools/call", &params, options).await
     }
 

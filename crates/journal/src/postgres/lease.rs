@@ -15,6 +15,9 @@ use vocab::{Instant as Moment, State, StepId, StepRow};
 
 /// Between two looks at what others did, where nobody said that they did anything.
 pub(super) const POLL: Duration = Duration::from_millis(250);
+// A person's word is found by the owner's look, and what the owner recorded by the looks of those who wait: within a
+// second, whether or not a notification comes.
+const _: () = assert!(POLL.as_millis() * 2 < 1_000);
 /// Steps taken over in one statement.
 const TAKEN_MAX: i64 = 64;
 /// A person's order that no owner took up for this long is forgotten; whoever gave it was told so.

@@ -1,6 +1,7 @@
 //! A request body that knows how far it was taken.
 
 use crate::failure::fail;
+use crate::session::Gate;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -30,6 +31,7 @@ struct Way {
     state: AtomicU8,
     length: u64,
     wire: OnceLock<Wire>,
+    gate: Option<Gate>,
 }
 
 /// What the kernel took on the request's own connection, and what it had taken before.
@@ -41,17 +43,28 @@ struct Wire {
 
 impl Progress {
     pub fn of(body: &Bytes) -> Self {
+        Self::behind(body, None)
+    }
+
+    /// The same, and `gate` says whether it may begin.
+    pub fn behind(body: &Bytes, gate: Option<Gate>) -> Self {
         let state = AtomicU8::new(if body.is_empty() { ALL } else { WAITING });
-        Self(Arc::new(Way { state, length: body.len() as u64, wire: OnceLock::new() }))
+        Self(Arc::new(Way { state, length: body.len() as u64, wire: OnceLock::new(), gate }))
     }
 
     /// A connection is about to take the request; `written` counts what it hands to the kernel.
-    pub fn begin(&self, written: Option<&Arc<AtomicU64>>) {
+    ///
+    /// # Errors
+    /// It may not begin: nothing of it was written, and nothing will be.
+    //= G1
+    pub fn begin(&self, written: Option<&Arc<AtomicU64>>) -> Result<(), Failure> {
+        Gate::pass(self.0.gate.as_ref())?;
         if let Some(written) = written {
             let wire = Wire { written: written.clone(), before: written.load(Ordering::Acquire) };
             drop(self.0.wire.set(wire));
         }
         self.0.state.fetch_max(SENDING, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Gives the request up as far as that is still possible, and says how far it had got.
@@ -191,7 +204,7 @@ mod tests {
     async fn bytes_that_the_kernel_never_took_did_not_arrive() {
         let wire = Arc::new(AtomicU64::new(1_000));
         let (progress, mut body) = of(10);
-        progress.begin(Some(&wire));
+        progress.begin(Some(&wire)).expect("there is no gate");
         body.frame().await;
         wire.store(1_009, Ordering::Release);
         assert_eq!(progress.explain(timeout()).kind, FailureKind::Cut);

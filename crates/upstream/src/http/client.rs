@@ -84,7 +84,7 @@ impl Client {
         let (head, body) = request.into_parts();
         let length = (head.method == Method::POST).then(|| body.len() as u64);
         let head = wire::request(&head.method, &self.0.path, &self.0.host, &head.headers, length);
-        progress.begin(Some(connection.written()));
+        progress.begin(Some(connection.written()))?;
         match connection.send(head, body).await {
             Ok(head) => {
                 let mut response = Response::new(Body::http1(connection, head.framing, self.0.pool.clone()));
@@ -107,7 +107,7 @@ impl Client {
         progress: &Progress,
     ) -> Result<Response<Body>, Failure> {
         *request.uri_mut() = self.0.uri.clone();
-        progress.begin(None);
+        progress.begin(None)?;
         match shared.send_request(request).await {
             Ok(response) => Ok(response.map(|body| Body::http2(body, self.0.pool.clone()))),
             Err(error) => Err(progress.explain(classify::head(&error))),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use upstream::{Config, ConnectOptions, RequestOptions, Session};
+use upstream::{Config, ConnectOptions, Gate, RequestOptions, Session};
 use vocab::{Failure, FailureKind};
 
 const REVISION: &str = "2025-11-25";
@@ -43,6 +43,18 @@ async fn a_status_without_an_answer_is_a_status() {
     for status in [301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 429, 500, 502, 503, 504] {
         check("a page", FailureKind::Status(status), move |_| send(page(status, "<h1>no</h1>"))).await;
     }
+}
+
+//= G1
+//= G3
+#[tokio::test]
+async fn a_request_that_may_not_begin_once_a_connection_is_there_never_leaves() {
+    let server = wire(REVISION, |_| Vec::new()).await;
+    let session = session_with(http(&server.url)).await;
+    let gate = Some(Gate::new(|| false));
+    let options = RequestOptions { gate, timeout: Some(Duration::from_secs(60)), ..RequestOptions::default() };
+    let failure = session.request(call(&*session, 1, "pay", json!({})), options).await.expect_err("it may not");
+    assert_eq!((failure.kind, server.calls().len()), (FailureKind::NotSent, 0));
 }
 
 //= G1
