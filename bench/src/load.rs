@@ -185,6 +185,9 @@ impl Session {
                     // A call that had to wait for the one before counts from when it was due, so that a stall cannot
                     // hide what waited behind it; one that was waited for counts from when the timer fired, because
                     // the timer's own slack of a millisecond is not the target's.
+                    if *due >= until {
+                        break;
+                    }
                     let is_late = *due <= Instant::now();
                     tokio::time::sleep_until((*due).into()).await;
                     let start = if is_late { *due } else { Instant::now() };

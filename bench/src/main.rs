@@ -11,6 +11,7 @@ mod long;
 mod mock;
 mod process;
 mod report;
+mod stores;
 mod targets;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +40,8 @@ enum What {
     Bare(bare::Options),
     /// Ten minutes of mutations, and the worst waits beside those of the bare program.
     Long(long::Options),
+    /// Mutations over SQLite and Postgres, a start after a crash, two replicas, and durable engines beside them.
+    Stores(stores::Options),
     /// Resident memory with many sessions, and over many calls.
     Memory {
         /// The binary to measure.
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Some(What::Load(options)) => load::run(&options),
         Some(What::Bare(options)) => bare::run(&options),
         Some(What::Long(options)) => long::run(&options),
+        Some(What::Stores(options)) => stores::run(&options),
         Some(What::Memory { binary, calls }) => long::memory(binary, calls),
         None => compare::run(&cli.run),
     }

@@ -58,6 +58,17 @@ impl Process {
         Ok(Self { child, group })
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Waits until something listens there.
     pub fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(20);

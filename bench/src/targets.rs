@@ -14,6 +14,15 @@ pub struct Target {
 }
 
 impl Target {
+    /// A gateway of ours in front of the fast upstream.
+    pub const fn ours(address: SocketAddr, process: Process) -> Self {
+        Self { address, path: "/mcp/mock", prefix: "", process: Some(process) }
+    }
+
+    pub const fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
     pub fn used(&self) -> Result<Used> {
         self.process.as_ref().map_or(Ok(Used::default()), Process::used)
     }
