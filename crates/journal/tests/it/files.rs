@@ -263,25 +263,33 @@ fn the_file_stays_flat_under_steady_load_with_retention() {
         tombstones: Duration::from_secs(800),
         reads: Duration::from_secs(400),
     };
-    let mut sizes = Vec::new();
+    let pages = || {
+        let file = rusqlite::Connection::open(directory.path().join("journal.db")).expect("a journal");
+        let pragma = |name| file.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect("a count");
+        (pragma("page_count"), pragma("page_count") - pragma("freelist_count"))
+    };
+    let mut seen = Vec::new();
     let mut wals = Vec::new();
-    for round in 0..40 {
+    for round in 0..50 {
         let from = round * 400;
         put(&mut rig, from..from + 400);
         rig.journal.append((from..from + 400).map(|number| Record::Read(read(number))).collect(), None).expect("room");
         while rig.journal.maintain(second(from + 400), &keep).expect("room").more {}
-        let file = rusqlite::Connection::open(directory.path().join("journal.db")).expect("a journal");
-        sizes.push(
-            file.query_row("SELECT page_count FROM pragma_page_count", [], |row| row.get::<_, i64>(0))
-                .expect("a count"),
-        );
         wals.push(directory.path().join("journal.db-wal").metadata().expect("a WAL").len());
+        if round % 10 == 9 {
+            // How far the tables have followed the log is a matter of scheduling; after a close they have all of it.
+            rig.journal.close();
+            seen.push(pages());
+            rig = Rig::open(&mut subject);
+        }
     }
-    // It has found its size by then, however the writer's pieces of work fell together.
-    let (early, late) = (sizes[15], sizes[39]);
-    assert!(late <= early + early / 20, "{sizes:?}");
-    // A WAL is written from its beginning again as soon as all of it was copied; it never shrinks.
-    assert!(wals[39] <= 3 * wals[15], "{wals:?}");
+    let [(_, early), .., (whole, late)] = seen[..] else { unreachable!("five looks") };
+    // Forty rounds are 16,000 steps: whatever stayed behind of each, were it the smallest row, would be more than this.
+    assert!(late <= early + early / 4, "pages in use grow: {seen:?}");
+    // The file keeps what one bad moment took, and gives back only what many left.
+    assert!(whole <= 2 * early, "pages grow: {seen:?}");
+    // A WAL never shrinks; ten rounds write 29 MB into one that nobody copies.
+    assert!(wals.iter().all(|size| *size <= 15_000_000), "{wals:?}");
     assert!(rig.journal.verify(true).expect("readable").findings.is_empty());
 }
 
