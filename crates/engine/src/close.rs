@@ -222,15 +222,17 @@ impl Engine {
         let has_copies = live.intent.effect == Effect::Idempotent && live.attempts() > 1 && live.maybe;
         let quiescence = if live.rules.local && live.group_dead { Duration::ZERO } else { live.rules.quiescence };
         let quiet_at = live.status.last_sent_at.max(live.sent_before).unwrap_or(Instant::ZERO) + quiescence;
-        if !has_copies || live.intent.lane.is_none() || live.lane_held || quiet_at <= now {
-            return false;
+        let holds = has_copies && live.intent.lane.is_some() && now < quiet_at;
+        // It may settle more than once: a late receipt changes what is known of it, and not what may still land.
+        let held = live.lane_held;
+        if let Some(live) = self.table.get_mut(id).filter(|_| holds != held) {
+            live.lane_held = holds;
+            live.holds = if holds { live.holds + 1 } else { live.holds - 1 };
         }
-        if let Some(live) = self.table.get_mut(id) {
-            live.lane_held = true;
-            live.holds += 1;
+        if holds {
+            self.set_step_timer(id, Some(quiet_at));
         }
-        self.set_step_timer(id, Some(quiet_at));
-        true
+        holds
     }
 
     /// What is settled has had its time: nothing of it can land any more, or nobody asked for it.

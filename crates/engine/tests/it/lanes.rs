@@ -4,6 +4,7 @@ use crate::ask::{Ask, exact, rules, step};
 use crate::world::World;
 use engine::{Act, Left};
 use policy::Judgement;
+use std::time::Duration;
 use vocab::{Effect, EffectSource, FailureKind};
 
 fn ask(args: &str) -> Ask {
@@ -177,6 +178,25 @@ fn a_lane_stays_closed_while_a_lost_copy_of_an_absolute_write_may_still_land() {
     let second = world.ask(&Ask::of(exact(Effect::Idempotent)).args("[2]").lane("a"));
     world.seconds(5);
     assert_eq!(world.sent(second), 0, "the first copy may be on its way for ten seconds");
+    world.seconds(10);
+    assert_eq!(world.sent(second), 1);
+}
+
+//= G1
+#[test]
+fn a_late_receipt_does_not_open_a_lane_on_which_an_earlier_copy_may_still_land() {
+    let mut rules = exact(Effect::Idempotent);
+    rules.attempt_timeout = Duration::from_secs(8);
+    let mut world = World::new();
+    let first = world.ask(&Ask::of(rules).args("[1]").lane("a").patience(11));
+    world.seconds(11);
+    assert_eq!((world.sent(first), world.told(first)), (2, "outcome_unknown unknown".into()));
+    world.judge(Judgement::Applied);
+    let second = world.ask(&Ask::of(exact(Effect::Idempotent)).args("[2]").lane("a"));
+    world.done();
+    assert_eq!(world.outcome(first), Some(vocab::Outcome::Succeeded));
+    world.seconds(1);
+    assert_eq!(world.sent(second), 0, "the copies may be on their way for ten seconds");
     world.seconds(10);
     assert_eq!(world.sent(second), 1);
 }

@@ -471,3 +471,10 @@ fn a_request_that_is_delivered_twice_does_not_join_a_step_that_ends_unsent() {
     ];
     run(&plan, true, false);
 }
+
+#[test]
+fn a_receipt_that_comes_after_the_evidence_keeps_nothing_in_memory() {
+    let ask = Op::Ask { tag: 3, named: false, doubled: false, patience: 11 };
+    let plan = [ask, Op::Recall, Op::Pass(11_000), Op::Effect(0), Op::Read(0, Look::Now), Op::End(0, End::Done)];
+    run(&plan, false, false);
+}
