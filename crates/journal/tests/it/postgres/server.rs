@@ -122,15 +122,26 @@ fn a_commit_that_broke_off_is_looked_up_and_told_as_it_is() {
     // A commit that waits for a standby that is not there: made, and never acknowledged.
     databases.run(&url, "ALTER SYSTEM SET synchronous_standby_names = 'ghost'");
     databases.number(&url, "SELECT pg_reload_conf()::int::bigint");
-    let ticket = replica.send(begin(intent(2), epoch)).expect("the queue has room");
+    // The server's processes read their settings again each in its own time: until then commits go through.
+    let mut waiting = Vec::new();
     let began = Instant::now();
     while replica.journal.health().is_ok() {
         assert!(began.elapsed() < PATIENCE, "it never noticed");
-        std::thread::sleep(Duration::from_millis(20));
+        let number = waiting.len() as u64 + 2;
+        if let Ok(ticket) = replica.send(begin(intent(number), epoch)) {
+            waiting.push((number, ticket));
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
     databases.run(&url, "ALTER SYSTEM SET synchronous_standby_names = ''");
     databases.number(&url, "SELECT pg_reload_conf()::int::bigint");
-    assert!(replica.wait(ticket).is_ok(), "it was made, so it is told as made");
+    for (number, ticket) in waiting {
+        let told = replica.wait(ticket);
+        let there = replica.journal.step(id(number)).expect("readable").is_some();
+        assert_eq!(there, told.is_ok(), "{number}: what was made is told as made: {told:?}");
+        // It was under way before anything was refused.
+        assert!(number > 2 || there);
+    }
     replica.put(end(2, epoch)).expect("and the writer goes on");
     assert!(replica.journal.verify(true).expect("readable").findings.is_empty());
 }
