@@ -5,17 +5,16 @@ use crate::exit::Failed;
 use crate::place;
 use ingress_mcp::Hub;
 use ingress_mcp::http::Auth;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 use policy::{Admin, Policy};
 use runtime::Runtime;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
-/// Editors write in several steps; after the last event of a burst the file is whole.
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// Editors write in several steps; a file that is the same after this long is whole.
 const SETTLE: Duration = Duration::from_millis(150);
 
 /// What of the policy file is not in force.
@@ -47,43 +46,38 @@ impl Last {
     }
 }
 
-/// Watches the directory of a policy: editors replace files, so the file itself would be lost sight of.
+/// Reads the policy file again and again. A watch on its directory would hear of every write to a journal that lies
+/// there too, and wake a thread for each.
 pub struct Watch {
-    file: PathBuf,
-    events: mpsc::Receiver<()>,
-    _watcher: RecommendedWatcher,
+    file: Arc<Path>,
+    /// What is in force or was refused; `None`: there is no file that can be read.
+    text: Option<String>,
 }
 
 impl Watch {
-    pub fn begin(file: &Path) -> Result<Self, Failed> {
-        let failed = |error: &dyn std::fmt::Display| Failed::because(&format!("watch {}", file.display()), error);
-        let directory = match file.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let name = file.file_name().map(OsString::from).unwrap_or_default();
-        // One waiting event says as much as many.
-        let (sender, events) = mpsc::channel(1);
-        let is_link = file.is_symlink();
-        let heard = move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            // Of a link (as Kubernetes mounts files) any change in the directory may be one of the file.
-            let ours = is_link || event.paths.iter().any(|path| path.file_name() == Some(&name));
-            if ours && !event.kind.is_access() {
-                sender.try_send(()).ok();
-            }
-        };
-        let mut watcher = notify::recommended_watcher(heard).map_err(|error| failed(&error))?;
-        watcher.watch(directory, RecursiveMode::NonRecursive).map_err(|error| failed(&error))?;
-        Ok(Self { file: file.to_owned(), events, _watcher: watcher })
+    /// What the file says now is taken for known.
+    pub fn begin(file: &Path) -> Self {
+        Self { file: file.into(), text: place::read(file).ok() }
     }
 
-    async fn changed(&mut self) -> bool {
-        if self.events.recv().await.is_none() {
-            return false;
+    /// Comes back when the file says something else, or is gone.
+    async fn changed(&mut self) {
+        let mut seen = self.text.clone();
+        loop {
+            tokio::time::sleep(if seen == self.text { LOOK } else { SETTLE }).await;
+            let now = self.read().await;
+            if now == seen && now != self.text {
+                self.text = now;
+                return;
+            }
+            seen = now;
         }
-        while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.events.recv()).await {}
-        true
+    }
+
+    /// On a thread that may wait: the file can lie on a network.
+    async fn read(&self) -> Option<String> {
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || place::read(&file).ok()).await.ok().flatten()
     }
 }
 
@@ -102,15 +96,8 @@ pub struct Parts {
 
 /// Runs until it is dropped.
 pub async fn run(mut watch: Watch, parts: Parts) {
-    let mut text = place::read(&watch.file).ok();
-    while watch.changed().await {
-        let now = place::read(&watch.file).ok();
-        // A touch changes nothing.
-        if now == text {
-            continue;
-        }
-        text = now;
-        // A replacement is over when the events are; what is missing then was removed.
+    loop {
+        watch.changed().await;
         if watch.file.exists() {
             take_over(&watch.file, &parts).await;
         } else {
@@ -188,4 +175,27 @@ fn needs_restart(bound: &Policy, new: &Policy) -> Vec<&'static str> {
         found.push("limits");
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_replaced_written_over_or_removed_has_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, other) = (folder.path().join("cofferdam.yaml"), folder.path().join("new"));
+        std::fs::write(&file, "one").expect("a file");
+        let mut watch = Watch::begin(&file);
+        std::fs::write(&other, "two").expect("another file");
+        std::fs::rename(&other, &file).expect("in its place");
+        watch.changed().await;
+        assert_eq!(watch.text.as_deref(), Some("two"));
+        std::fs::write(&file, "six").expect("of the same size");
+        watch.changed().await;
+        assert_eq!(watch.text.as_deref(), Some("six"));
+        std::fs::remove_file(&file).expect("removed");
+        watch.changed().await;
+        assert_eq!(watch.text, None);
+    }
 }

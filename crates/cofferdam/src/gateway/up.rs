@@ -92,10 +92,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
                 move || parse(&file, listen.as_deref())
             }),
         };
-        match Watch::begin(&file) {
-            Ok(watch) => drop(chores.spawn(reload::run(watch, parts))),
-            Err(failed) => tracing::warn!(why = %failed, "changes of the policy are not noticed"),
-        }
+        chores.spawn(reload::run(Watch::begin(&file), parts));
     }
     tracing::info!(%address, journal = %place::shown(&place), policy = %policy.hash(), "agents can call");
     banner::print(&banner(&address.to_string(), &policy, &place, bundled.is_some()), out)?;
