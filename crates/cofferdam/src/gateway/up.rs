@@ -22,6 +22,8 @@ use upstream::Environment;
 
 pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
     let mut signals = Signals::listen()?;
+    // Before it is parsed, so that no change of it is missed.
+    let watch = wanted.config.as_deref().map(Watch::begin);
     let (policy, bundled) = match &wanted.config {
         Some(file) => match parse(file, wanted.listen.as_deref())? {
             Ok(policy) => (policy, None),
@@ -78,7 +80,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
         runtime: core.runtime.clone(),
         learnt: Arc::clone(&core.learnt),
     }));
-    if let Some(file) = &wanted.config {
+    if let (Some(file), Some(watch)) = (&wanted.config, watch) {
         let (file, listen) = (file.clone(), wanted.listen.clone());
         let parts = Parts {
             runtime: core.runtime.clone(),
@@ -92,7 +94,7 @@ pub async fn run(wanted: Up, out: Out) -> Result<Exit, Failed> {
                 move || parse(&file, listen.as_deref())
             }),
         };
-        chores.spawn(reload::run(Watch::begin(&file), parts));
+        chores.spawn(reload::run(watch, parts));
     }
     tracing::info!(%address, journal = %place::shown(&place), policy = %policy.hash(), "agents can call");
     banner::print(&banner(&address.to_string(), &policy, &place, bundled.is_some()), out)?;
